@@ -1,0 +1,34 @@
+#include "lifeline.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void *hold(void *argument) {
+  struct pollfd *ends = argument;
+  /* A negative descriptor is skipped by poll. Interrupted or spurious: wait again. */
+  while (poll(ends, 2, -1) <= 0 || !(ends[0].revents || ends[1].revents)) {
+  }
+  _exit(FF_EXIT_ORPHANED);
+}
+
+int ff_lifeline_start(int parent_pidfd, int socket) {
+  struct pollfd *ends = calloc(2, sizeof *ends);
+  if (!ends) return -ENOMEM;
+  ends[0] = (struct pollfd){.fd = parent_pidfd, .events = POLLIN};
+  ends[1] = (struct pollfd){.fd = socket, .events = POLLRDHUP};
+  pthread_t thread;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&thread, NULL, hold, ends);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (rc)
+    free(ends);
+  else
+    pthread_detach(thread);
+  return -rc;
+}

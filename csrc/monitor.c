@@ -1,0 +1,141 @@
+#include "monitor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "park.h"
+
+struct ff_monitor {
+  ff_ring ring;
+  uint32_t max_retries;
+  int doorbell; /* eventfd: the set of descriptors has changed, or it is time to end */
+  bool ending;
+  ff_a32 deaths;
+  pthread_t thread;
+  pthread_mutex_t lock; /* of the two tables, `ending` */
+  int *fds;             /* [n_workers], -1 where nobody is watched */
+  bool *died;           /* [n_workers], reported by ff_monitor_next_death() */
+};
+
+static void ring_doorbell(ff_monitor *monitor) {
+  uint64_t one = 1;
+  while (write(monitor->doorbell, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+static void clear_doorbell(ff_monitor *monitor) {
+  uint64_t count;
+  while (read(monitor->doorbell, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+}
+
+static void bury(ff_monitor *monitor, uint32_t worker) {
+  pthread_mutex_lock(&monitor->lock);
+  close(monitor->fds[worker]);
+  monitor->fds[worker] = -1;
+  monitor->died[worker] = true;
+  pthread_mutex_unlock(&monitor->lock);
+  /* Count first: reclaim's wake-up must find the count changed, or the parent would sleep on. */
+  ff_add_seq32(&monitor->deaths, 1); /* SYNC death: release */
+  ff_ring_reclaim(&monitor->ring, worker, monitor->max_retries);
+}
+
+/* Entry 0 is the doorbell; returns false when it is time to end. */
+static bool collect(ff_monitor *monitor, struct pollfd *polled) {
+  polled[0] = (struct pollfd){.fd = monitor->doorbell, .events = POLLIN};
+  pthread_mutex_lock(&monitor->lock);
+  bool go_on = !monitor->ending;
+  for (uint32_t i = 0; i < monitor->ring.header->n_workers; i++)
+    polled[i + 1] = (struct pollfd){.fd = monitor->fds[i], .events = POLLIN};
+  pthread_mutex_unlock(&monitor->lock);
+  return go_on;
+}
+
+static void *watch(void *argument) {
+  ff_monitor *monitor = argument;
+  uint32_t n_workers = monitor->ring.header->n_workers;
+  struct pollfd *polled = calloc(n_workers + 1, sizeof *polled);
+  while (polled && collect(monitor, polled)) {
+    if (poll(polled, n_workers + 1, -1) < 0) continue; /* EINTR */
+    if (polled[0].revents) clear_doorbell(monitor);
+    for (uint32_t i = 0; i < n_workers; i++)
+      if (polled[i + 1].revents) bury(monitor, i);
+  }
+  free(polled);
+  return NULL;
+}
+
+static void release(ff_monitor *monitor) {
+  for (uint32_t i = 0; monitor->fds && i < monitor->ring.header->n_workers; i++)
+    if (monitor->fds[i] >= 0) close(monitor->fds[i]);
+  if (monitor->doorbell >= 0) close(monitor->doorbell);
+  pthread_mutex_destroy(&monitor->lock);
+  free(monitor->fds);
+  free(monitor->died);
+  free(monitor);
+}
+
+/* Signals belong to the main thread: Python would never see those that land here. */
+static int start_thread(ff_monitor *monitor) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&monitor->thread, NULL, watch, monitor);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return -rc;
+}
+
+int ff_monitor_start(const ff_ring *ring, uint32_t max_retries, ff_monitor **result) {
+  ff_monitor *monitor = calloc(1, sizeof *monitor);
+  if (!monitor) return -ENOMEM;
+  uint32_t n_workers = ring->header->n_workers;
+  monitor->ring = *ring;
+  monitor->max_retries = max_retries;
+  pthread_mutex_init(&monitor->lock, NULL);
+  monitor->doorbell = eventfd(0, EFD_CLOEXEC);
+  monitor->fds = malloc(n_workers * sizeof *monitor->fds);
+  monitor->died = calloc(n_workers, sizeof *monitor->died);
+  for (uint32_t i = 0; monitor->fds && i < n_workers; i++) monitor->fds[i] = -1;
+  int rc = !monitor->fds || !monitor->died ? -ENOMEM : monitor->doorbell < 0 ? -EMFILE : 0;
+  if (!rc) rc = start_thread(monitor);
+  if (rc)
+    release(monitor);
+  else
+    *result = monitor;
+  return rc;
+}
+
+int ff_monitor_watch(ff_monitor *monitor, uint32_t worker, int fd) {
+  pthread_mutex_lock(&monitor->lock);
+  int rc = monitor->fds[worker] >= 0 ? -EBUSY : 0;
+  if (!rc) monitor->fds[worker] = fd;
+  pthread_mutex_unlock(&monitor->lock);
+  ring_doorbell(monitor);
+  return rc;
+}
+
+const ff_a32 *ff_monitor_deaths(const ff_monitor *monitor) { return &monitor->deaths; }
+
+int ff_monitor_next_death(ff_monitor *monitor) {
+  int worker = -EAGAIN;
+  pthread_mutex_lock(&monitor->lock);
+  for (uint32_t i = 0; worker < 0 && i < monitor->ring.header->n_workers; i++)
+    if (monitor->died[i]) worker = (int)i;
+  if (worker >= 0) monitor->died[worker] = false;
+  pthread_mutex_unlock(&monitor->lock);
+  return worker;
+}
+
+void ff_monitor_stop(ff_monitor *monitor) {
+  pthread_mutex_lock(&monitor->lock);
+  monitor->ending = true;
+  pthread_mutex_unlock(&monitor->lock);
+  ring_doorbell(monitor);
+  pthread_join(monitor->thread, NULL);
+  release(monitor);
+}

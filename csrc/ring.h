@@ -1,0 +1,160 @@
+/* The ticket ring: who makes which batch, where, and in what order they are taken.
+ *
+ * One parent posts tickets (make item `index` of `epoch` in this slot). Any number of workers,
+ * threads or processes, claim them, fill the slot and publish. The parent takes the batches, in
+ * ticket order or as they come. Every step that changes who may touch a slot is ONE atomic
+ * operation on the entry's word, and that word names the owner. So a worker killed at any
+ * instruction leaves a state that the parent can read and mend with ff_ring_reclaim().
+ *
+ *   EMPTY --post--> OPEN --claim--> FILLING --publish--> READY --take--> EMPTY
+ *                    ^                 |                  ^
+ *                    +---- reclaim ----+---- gave up -----+
+ *
+ * word = ticket number (40 bits) | attempt (8) | owner + 1 (12) | state (4)
+ * An OPEN word with an owner is addressed: only that worker may claim it.
+ *
+ * The ring is plain shared memory: offsets and numbers, no pointer. `ff_ring` is each process's
+ * private view of it. Parent-only and worker-only functions are marked; nothing here allocates,
+ * prints or knows Python. Functions return 0 or a negative errno.
+ */
+#ifndef FASTFEED_RING_H
+#define FASTFEED_RING_H
+
+#include <stddef.h>
+
+#include "atomic.h"
+
+#define FF_LINE 128 /* two cache lines: the prefetcher of x86 fetches them in pairs */
+#define FF_ABI 1u
+#define FF_MAX_WORKERS 4094u /* the owner field holds 12 bits and 0 means nobody */
+#define FF_MAX_ENTRIES 65536u
+#define FF_MAX_ATTEMPTS 255u
+#define FF_ANY_WORKER UINT32_MAX
+#define FF_NO_WORKER UINT32_MAX
+
+enum ff_kind {
+  FF_DATA,      /* the slot holds a batch */
+  FF_SPILLED,   /* larger than its slot: it waits in a segment of its own */
+  FF_EXCEPTION, /* the note holds a pickled exception */
+  FF_END,       /* the generator has no more items */
+  FF_CRASHED,   /* this ticket killed a worker too often; written by the parent */
+  FF_CANCELLED, /* withdrawn before anybody claimed it; written by the parent */
+};
+
+/* What is to be made, and where: `segment`, `offset`, `capacity` name the slot's bytes.
+ * FF_NO_SEGMENT: no slot yet, the worker brings a segment of its own. */
+#define FF_NO_SEGMENT UINT32_MAX
+typedef struct {
+  uint64_t index;
+  uint32_t epoch;
+  uint32_t segment;
+  uint64_t offset;
+  uint64_t capacity;
+} ff_ticket;
+
+/* What was made: `data_bytes` of arrays, then at `note_offset` a note of `note_bytes`. */
+typedef struct {
+  uint32_t kind;
+  uint32_t reserved;
+  uint64_t data_bytes;
+  uint64_t note_offset;
+  uint64_t note_bytes;
+} ff_result;
+
+/* A ticket in a worker's hands. `word` is the proof of ownership that publish needs. */
+typedef struct {
+  ff_ticket ticket;
+  uint64_t word;
+  uint64_t sequence;
+  uint32_t attempt;
+} ff_claim;
+
+/* A finished ticket, as the parent takes it. */
+typedef struct {
+  ff_ticket ticket;
+  ff_result result;
+  uint64_t sequence;
+  uint32_t worker;
+  uint32_t attempt;
+} ff_batch;
+
+typedef struct {
+  uint64_t magic;
+  uint32_t abi;
+  uint32_t n_entries; /* a power of two */
+  uint32_t n_workers;
+  uint32_t spin; /* pauses before a worker sleeps; 0 where cores are scarce */
+  _Alignas(FF_LINE) ff_a32 work;    /* +1 whenever workers should look again; workers sleep here */
+  _Alignas(FF_LINE) ff_a32 sleepers; /* too high after a kill: that costs a system call, no more */
+  _Alignas(FF_LINE) ff_a32 ready;   /* bit 0: the parent sleeps; +2 per publication */
+  _Alignas(FF_LINE) ff_a64 head;    /* lowest ticket not yet taken; the parent writes */
+  _Alignas(FF_LINE) ff_a64 tail;    /* next ticket to be posted; the parent writes */
+  _Alignas(FF_LINE) ff_a32 running; /* 0: everybody goes home */
+} ff_header;
+
+typedef struct {
+  _Alignas(FF_LINE) ff_a32 stop; /* 1: this worker goes home */
+} ff_worker;
+
+/* Room is left for a range of rows (a ticket that is one part of its slot) and for times. */
+typedef struct {
+  _Alignas(FF_LINE) ff_a64 word;
+  ff_ticket ticket;
+  ff_result result;
+} ff_entry;
+
+_Static_assert(sizeof(ff_header) == 7 * FF_LINE, "the header is shared: its layout is the ABI");
+_Static_assert(sizeof(ff_worker) == FF_LINE, "one line a worker");
+_Static_assert(sizeof(ff_entry) == FF_LINE, "one line an entry");
+
+typedef struct {
+  ff_header *header;
+  ff_worker *workers;
+  ff_entry *entries;
+} ff_ring;
+
+/* -- both sides ------------------------------------------------------------------------- */
+
+/* Bytes of shared memory for a ring; 0 if the numbers are out of range. */
+size_t ff_ring_bytes(uint32_t n_entries, uint32_t n_workers);
+/* -EPROTO: not a ring, of another version, or too short. */
+int ff_ring_attach(ff_ring *ring, void *memory, size_t bytes);
+
+/* -- the parent, one thread at a time ---------------------------------------------------- */
+
+int ff_ring_init(ff_ring *ring, void *memory, uint32_t n_entries, uint32_t n_workers,
+                 uint32_t spin);
+/* Post for any worker (FF_ANY_WORKER) or for one. -EAGAIN: no entry is free. */
+int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence);
+/* Take the next batch, or any finished one if not `ordered`. -EAGAIN: none is ready. */
+int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch);
+/* Like take, but sleeps up to `timeout_ns`. Also returns -EAGAIN as soon as `*alarm` differs from
+ * `alarm_seen` (pass the monitor's death count, or NULL). */
+int ff_ring_take_wait(ff_ring *ring, bool ordered, ff_batch *batch, const ff_a32 *alarm,
+                      uint32_t alarm_seen, int64_t timeout_ns);
+/* Withdraw every ticket that nobody has claimed; they come out of take as FF_CANCELLED. */
+uint32_t ff_ring_cancel(ff_ring *ring);
+/* Number of batches that could be taken (in order: that are finished at all). */
+uint32_t ff_ring_ready(const ff_ring *ring);
+uint64_t ff_ring_outstanding(const ff_ring *ring);
+/* Ask one worker, or all, to go home after the batch in hand. Any thread. */
+void ff_ring_stop_worker(ff_ring *ring, uint32_t worker);
+void ff_ring_stop(ff_ring *ring);
+/* Let a number be used by a new worker. Only when the old one is gone and reclaimed. */
+void ff_ring_reset_worker(ff_ring *ring, uint32_t worker);
+
+/* -- any thread of the parent, after the whole process `worker` is gone ------------------- */
+
+/* Re-open what the dead worker held, with the same slot; what has been tried more than
+ * `max_retries` times again becomes FF_CRASHED. Wakes everybody, because the dead may have
+ * swallowed a wake-up. Returns the number of tickets that it held. */
+uint32_t ff_ring_reclaim(ff_ring *ring, uint32_t worker, uint32_t max_retries);
+
+/* -- a worker ---------------------------------------------------------------------------- */
+
+/* 0: `claim` is yours. -ESHUTDOWN: go home. -ETIMEDOUT: look around and come again. */
+int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *claim);
+/* -ECANCELED: the ticket is no longer yours (you were declared dead): touch nothing, exit. */
+int ff_ring_publish(ff_ring *ring, const ff_claim *claim, const ff_result *result);
+
+#endif
