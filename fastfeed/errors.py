@@ -1,0 +1,89 @@
+"""Every exception of fastfeed, and the words that several places share.
+
+One family: ``except fastfeed.FastFeedError`` catches what fastfeed itself complains about. Each
+class is also a standard one, so code that knows nothing of fastfeed can catch it too. Exceptions
+raised by the user's own source are not wrapped: they arrive as they are, with the worker's
+traceback as their cause.
+"""
+
+from __future__ import annotations
+
+
+class FastFeedError(Exception):
+    """Base of all errors that fastfeed itself raises."""
+
+
+class ArgumentError(FastFeedError, ValueError):
+    """An argument is wrong, or two do not go together."""
+
+    def __init__(self, rule: str, received: object = None) -> None:
+        """State the rule and the cure; `received` is shown as ``Received: ...``."""
+        super().__init__(rule if received is None else f"{rule} Received: {received}")
+
+
+class SourceError(FastFeedError, ValueError):
+    """The source, or an item that it gave, cannot be made into batches."""
+
+
+class SourceExhausted(FastFeedError, RuntimeError):
+    """A second loop over an iterator that is used up."""
+
+
+class SourceNotPicklable(FastFeedError, TypeError):
+    """The source cannot be sent to a worker process."""
+
+
+class StructureChanged(SourceError):
+    """A batch has another structure, dtype or number of dimensions than the first one."""
+
+
+class WorkerCrashed(FastFeedError, RuntimeError):
+    """Making one item killed its worker again and again.
+
+    Attributes
+    ----------
+    index, epoch : int
+        Which item it was.
+    exitcode : int or None
+        How the last worker ended: minus the signal's number, or the exit status.
+    """
+
+    def __init__(self, message: str, index: int, epoch: int, exitcode: int | None) -> None:
+        super().__init__(message)
+        self.index = index
+        self.epoch = epoch
+        self.exitcode = exitcode
+
+
+class WorkersLost(FastFeedError, RuntimeError):
+    """Worker processes cannot be started, or none is left."""
+
+
+class LoaderClosed(FastFeedError, RuntimeError):
+    """The loader was closed and is still being used."""
+
+
+class OutOfMemory(FastFeedError, MemoryError):
+    """The slots would need more memory than there is."""
+
+
+class CoreError(FastFeedError, OSError):
+    """A function of the native core failed; `errno` holds its code."""
+
+
+class RemoteTraceback(FastFeedError):
+    """Cause of an exception that a worker raised: holds the traceback that it had there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def gib(n_bytes: int) -> str:
+    """Write a number of bytes for people: ``"1.50 GiB"``, ``"4.8 MiB"``."""
+    if n_bytes >= 1 << 30:
+        return f"{n_bytes / (1 << 30):.2f} GiB"
+    return f"{n_bytes / (1 << 20):.1f} MiB" if n_bytes >= 1 << 20 else f"{n_bytes} bytes"
