@@ -217,9 +217,7 @@ def private_lease(uint64_t size):
     """A lease on ordinary memory of `size` bytes, for batches that no worker process writes."""
     cdef ff_segment *segment = NULL
     check(ff_segment_private(size, &segment), "ff_segment_private")
-    cdef Lease lease = make_lease(segment, 0)
-    ff_segment_close(segment)  # the lease alone keeps it
-    return lease
+    return make_lease(segment, 0)  # its only holder: not to be closed as well
 
 
 cdef void drop_unused_capsule(object capsule) noexcept:
