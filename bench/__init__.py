@@ -1,0 +1,1 @@
+"""fastfeed measured beside its rivals; ``python -m bench`` runs everything."""

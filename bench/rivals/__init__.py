@@ -1,0 +1,63 @@
+"""The contestants: one module each, all with one function.
+
+``opened(source, workers, queue, option)`` is a context manager. What it gives can be iterated again
+and again, once an epoch, and yields the source's batches in their order; or, where there is nothing
+to iterate, it is a function that does the work of n batches and returns the seconds a batch.
+Contestants whose ``needs`` are not installed are left out, with a line that says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who takes part, and what it is given.
+
+    Parameters
+    ----------
+    name : str
+        As printed.
+    module : str
+        Where its ``opened`` is, below ``bench``.
+    needs : tuple of str
+        Modules that must be installed.
+    fill : bool
+        Whether its source offers ``fill`` besides ``__getitem__``.
+    option : str
+        Which variant, for modules that have several.
+    """
+
+    name: str
+    module: str
+    needs: tuple[str, ...] = ()
+    fill: bool = False
+    option: str = ""
+
+
+FASTFEED_FILL = Contestant("fastfeed, fill", "rivals.fastfeed_loader", ("fastfeed",), fill=True)
+FASTFEED_ITEM = Contestant("fastfeed, __getitem__", "rivals.fastfeed_loader", ("fastfeed",))
+LIMIT_STREAM = Contestant("copy limit, streaming", "copy_limit", ("fastfeed",), option="stream")
+LIMIT_NUMPY = Contestant("copy limit, np.copyto", "copy_limit", option="numpy")
+RING = Contestant("ticket ring", "rivals.ring_alone", ("fastfeed",))
+PLAIN_LOOP = Contestant("plain loop", "rivals.plain_loop", fill=True)
+MP_QUEUE = Contestant("multiprocessing.Queue", "rivals.mp_queue")
+TORCH = Contestant("torch DataLoader", "rivals.torch_loader", ("torch",))
+KERAS_THREADS = Contestant(
+    "Keras PyDataset, threads", "rivals.keras_pydataset", ("keras",), option="threads"
+)
+KERAS_PROCESSES = Contestant(
+    "Keras PyDataset, processes", "rivals.keras_pydataset", ("keras",), option="processes"
+)
+TF_GENERATOR = Contestant("tf.data from_generator", "rivals.tf_data", ("tensorflow",))
+TF_MAP = Contestant(
+    "tf.data map, tf.image", "rivals.tf_data_photos", ("tensorflow",), option="tf.image"
+)
+TF_MAP_OPENCV = Contestant(
+    "tf.data map, OpenCV", "rivals.tf_data_photos", ("tensorflow",), option="opencv"
+)
+DALI = Contestant("DALI external_source", "rivals.dali", ("nvidia.dali",))
+
+# Those whose batches are made in other processes, as fastfeed's are.
+WITH_PROCESSES = (MP_QUEUE, TORCH, KERAS_PROCESSES, DALI)
