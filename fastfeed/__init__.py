@@ -1,1 +1,17 @@
+"""fastfeed feeds training loops from worker processes through a native lock-free ring.
 
+>>> import fastfeed
+>>> with fastfeed.Loader(source, workers=4) as loader:  # doctest: +SKIP
+...     for x, y in loader:
+...         step(x, y)
+
+``fastfeed.fit_generator(model, generator, ...)`` trains a Keras model. Importing fastfeed imports
+neither TensorFlow, PyTorch, JAX, CuPy nor Keras.
+"""
+
+from fastfeed.errors import FastFeedError
+from fastfeed.loader import Loader
+from fastfeed.structure import ArraySpec
+
+__version__ = "0.1.0"
+__all__ = ["ArraySpec", "FastFeedError", "Loader", "__version__"]

@@ -56,7 +56,7 @@ cdef extern from "ring.h" nogil:
     const uint32_t FF_NO_SEGMENT
     const uint32_t FF_MAX_WORKERS
     const uint32_t FF_MAX_ENTRIES
-    enum: FF_DATA, FF_SPILLED, FF_EXCEPTION, FF_END, FF_CRASHED, FF_CANCELLED
+    enum: FF_DATA, FF_EXCEPTION, FF_END, FF_CRASHED, FF_CANCELLED
 
     ctypedef struct ff_ticket:
         uint64_t index
@@ -67,6 +67,7 @@ cdef extern from "ring.h" nogil:
 
     ctypedef struct ff_result:
         uint32_t kind
+        uint32_t spilled
         uint64_t data_bytes
         uint64_t note_offset
         uint64_t note_bytes

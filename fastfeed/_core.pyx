@@ -25,7 +25,6 @@ NO_SEGMENT = FF_NO_SEGMENT
 MAX_WORKERS = FF_MAX_WORKERS
 MAX_ENTRIES = FF_MAX_ENTRIES
 DATA = FF_DATA
-SPILLED = FF_SPILLED
 EXCEPTION = FF_EXCEPTION
 END = FF_END
 CRASHED = FF_CRASHED
@@ -338,6 +337,11 @@ cdef class Batch:
         return self.batch.attempt
 
     @property
+    def spilled(self):
+        """The bytes are not in the slot but in a segment that the worker brought."""
+        return self.batch.result.spilled != 0
+
+    @property
     def data_bytes(self):
         return self.batch.result.data_bytes
 
@@ -467,11 +471,12 @@ cdef class Ring:
         return None
 
     def publish(self, Claim claim not None, uint32_t kind, uint64_t data_bytes=0,
-                uint64_t note_offset=0, uint64_t note_bytes=0):
+                uint64_t note_offset=0, uint64_t note_bytes=0, bint spilled=False):
         """Hand in a claim. CoreError(ECANCELED): it is no longer ours."""
         cdef ff_result result
         memset(&result, 0, sizeof(result))
         result.kind = kind
+        result.spilled = spilled
         result.data_bytes = data_bytes
         result.note_offset = note_offset
         result.note_bytes = note_bytes

@@ -67,6 +67,10 @@ class OutOfMemory(FastFeedError, MemoryError):
     """The slots would need more memory than there is."""
 
 
+class UnsupportedHost(FastFeedError, RuntimeError):
+    """The installed Keras, its backend or a model's distribution strategy cannot be fed."""
+
+
 class CoreError(FastFeedError, OSError):
     """A function of the native core failed; `errno` holds its code."""
 

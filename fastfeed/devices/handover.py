@@ -1,0 +1,127 @@
+"""Hands a slot's arrays over to a framework without a copy.
+
+NumPy gets views whose base is the lease. The others get DLPack capsules of which each is a user of
+the slot with a deleter in plain C. So a slot is free again exactly when the framework is done with
+it, and no earlier: "valid until the next batch" would be wrong, because JAX and TensorFlow still
+read a batch after the call that was given it has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastfeed._core import Lease
+from fastfeed.errors import ArgumentError
+from fastfeed.structure import ArrayLeaf, Tree, children_of, rebuild
+
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
+
+Convert = Callable[[Lease, ArrayLeaf], Any]
+
+
+def dlpack_types() -> dict[str, tuple[int, int]]:
+    """Return DLPack's (code, bits) by NumPy dtype name."""
+    types = {"bool": (6, 8), "bfloat16": (4, 16)}
+    for code, kind, sizes in (
+        (0, "int", (8, 16, 32, 64)),
+        (1, "uint", (8, 16, 32, 64)),
+        (2, "float", (16, 32, 64)),
+        (5, "complex", (64, 128)),
+    ):
+        types.update({f"{kind}{bits}": (code, bits) for bits in sizes})
+    return types
+
+
+DLPACK_TYPES = dlpack_types()
+
+
+def converter(framework: str) -> Convert:
+    """Return the function that makes a framework's tensor of one leaf.
+
+    Raises
+    ------
+    ArgumentError
+        If the framework is unknown or not installed.
+    """
+    if framework not in FRAMEWORKS:
+        raise ArgumentError(
+            f"framework must be one of {', '.join(map(repr, FRAMEWORKS))}.", repr(framework)
+        )
+    if framework == "numpy":
+        return numpy_view
+    try:
+        return through_dlpack(IMPORTERS[framework]())
+    except ImportError as error:
+        raise ArgumentError(
+            f"framework={framework!r} needs a package that cannot be imported here ({error}). "
+            f"Install it, for example: pip install 'fastfeed[{framework}]'.",
+            repr(framework),
+        ) from error
+
+
+def numpy_view(lease: Lease, leaf: ArrayLeaf) -> np.ndarray[Any, Any]:
+    """Return a leaf as an array over the slot; the array keeps the lease."""
+    return np.ndarray(leaf.shape, leaf.dtype, lease, leaf.offset)
+
+
+def through_dlpack(import_tensor: Callable[[Any], Any]) -> Convert:
+    """Return a converter that gives DLPack tensors to `import_tensor`."""
+
+    def convert(lease: Lease, leaf: ArrayLeaf) -> Any:
+        dtype = DLPACK_TYPES.get(leaf.dtype.name)
+        if dtype is None:  # texts, dates, structures: no framework has them
+            return numpy_view(lease, leaf)
+        return import_tensor(lease.tensor(leaf.offset, dtype, leaf.shape))
+
+    return convert
+
+
+def torch_importer() -> Callable[[Any], Any]:
+    """Import PyTorch."""
+    import torch
+
+    return torch.utils.dlpack.from_dlpack  # type: ignore[no-any-return]
+
+
+def tensorflow_importer() -> Callable[[Any], Any]:
+    """Import TensorFlow, whose function takes the bare capsule."""
+    import tensorflow as tf
+
+    from_dlpack = tf.experimental.dlpack.from_dlpack
+    return lambda tensor: from_dlpack(tensor.__dlpack__())
+
+
+def jax_importer() -> Callable[[Any], Any]:
+    """Import JAX."""
+    import jax
+
+    return jax.dlpack.from_dlpack  # type: ignore[no-any-return]
+
+
+IMPORTERS: dict[str, Callable[[], Callable[[Any], Any]]] = {
+    "torch": torch_importer,
+    "tensorflow": tensorflow_importer,
+    "jax": jax_importer,
+}
+
+
+def hand_over(convert: Convert, lease: Lease, skeleton: Tree) -> Tree:
+    """Return the batch: the skeleton with a tensor in the place of each array leaf."""
+    if type(skeleton) is ArrayLeaf:
+        return convert(lease, skeleton)
+    children = children_of(skeleton)
+    if children is None:
+        return skeleton
+    return rebuild(skeleton, [hand_over(convert, lease, child) for child in children])
+
+
+def copy_out(lease: Lease, n_bytes: int, private: Callable[[int], Lease]) -> Lease:
+    """Return a lease on ordinary memory with the same bytes, so that the slot can go."""
+    copied = private(max(n_bytes, 1))
+    copied.copy_in(0, memoryview(lease)[:n_bytes])
+    return copied
+
+

@@ -1,0 +1,9 @@
+"""Keras: train, evaluate and predict from a Loader.
+
+Importing this package does not import Keras; using it does.
+"""
+
+from fastfeed.keras.adapter import adapter
+from fastfeed.keras.fit import evaluate_generator, fit_generator, predict_generator
+
+__all__ = ["adapter", "evaluate_generator", "fit_generator", "predict_generator"]

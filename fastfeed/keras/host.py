@@ -1,0 +1,104 @@
+"""What must be true of the installed Keras, and of a model, before it can be fed.
+
+The one door into ``fit`` that costs no copy is Keras's own `DataAdapter`: private, but handed
+through by every ``fit``, ``evaluate`` and ``predict`` since Keras 3.7. This is the only file that
+knows where it lives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastfeed.errors import ArgumentError, UnsupportedHost
+
+OLDEST_KERAS = (3, 7)
+"""First version whose ``fit`` takes a data adapter made by others."""
+
+BACKENDS = ("tensorflow",)
+"""Backends of Keras that can be fed. Their names are also those of the Loader's frameworks."""
+
+
+def backend() -> str:
+    """Return the name of Keras's backend.
+
+    Raises
+    ------
+    UnsupportedHost
+        Keras is missing or older than 3.7, or runs on a backend that cannot be fed.
+    """
+    name = str(_keras().backend.backend())
+    if name not in BACKENDS:
+        raise UnsupportedHost(
+            f"Keras runs on the {name} backend, and fastfeed feeds Keras on {' or '.join(BACKENDS)}"
+            " only. Set the environment variable KERAS_BACKEND=tensorflow before Keras is imported,"
+            " or loop over a fastfeed.Loader in a training loop of your own."
+        )
+    return name
+
+
+def data_adapter_class() -> Any:
+    """Return the base class of Keras's data adapters.
+
+    Raises
+    ------
+    UnsupportedHost
+        As for `backend`, or this Keras has no such class.
+    """
+    backend()
+    try:
+        from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+    except ImportError as error:
+        raise UnsupportedHost(_wrong_version("has moved its DataAdapter class")) from error
+    return DataAdapter
+
+
+def check_model(model: Any) -> None:
+    """Raise unless `model` is a Keras 3 model that is trained without a distribution strategy.
+
+    Raises
+    ------
+    ArgumentError
+        `model` is something else, such as a model of ``tf_keras``.
+    UnsupportedHost
+        A ``tf.distribute`` strategy is in force, or as for `backend`.
+    """
+    backend()
+    if not isinstance(model, _keras().Model):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        raise ArgumentError("The first argument must be a Keras 3 model (keras.Model).", kind)
+    import tensorflow as tf
+
+    # Outside of every scope get_strategy() gives the default strategy, of which there is one.
+    if (
+        tf.distribute.has_strategy()
+        or model.distribute_strategy is not tf.distribute.get_strategy()
+    ):
+        name = type(model.distribute_strategy).__name__
+        raise UnsupportedHost(
+            f"The model is trained under {name}, which takes tf.data.Datasets only, and fastfeed "
+            "cannot feed those yet. Build the model, and call this function, outside of "
+            "`strategy.scope()`."
+        )
+
+
+def _keras() -> Any:
+    """Import Keras and check its version."""
+    try:
+        import keras
+    except ImportError as error:
+        raise UnsupportedHost(
+            'Keras is not installed. Install it with: pip install "fastfeed[tensorflow]"'
+        ) from error
+    if tuple(int(part) for part in keras.__version__.split(".")[:2]) < OLDEST_KERAS:
+        raise UnsupportedHost(_wrong_version("is too old: its fit() takes no data adapter"))
+    return keras
+
+
+def _wrong_version(complaint: str) -> str:
+    import keras
+
+    oldest = ".".join(map(str, OLDEST_KERAS))
+    return (
+        f"The installed Keras {keras.__version__} {complaint}. fastfeed works with Keras {oldest} "
+        f'and newer, tested with 3.15. Install it with: pip install "keras>={oldest}"'
+    )

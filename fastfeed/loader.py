@@ -1,0 +1,375 @@
+"""`Loader`: joins a source, its workers, the ring and the hand-over.
+
+Separation of concerns
+----------------------
+sources     what an item is, and how it gets into a slot
+workers     where that happens
+schedule    which ticket comes next, when an epoch is over
+slots       which memory it gets
+feed        posting and taking
+loader      arguments, life and death, passes
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastfeed import _core
+from fastfeed.devices.handover import Convert, converter, hand_over
+from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
+from fastfeed.feed import Feed
+from fastfeed.monitor.stats import Stats
+from fastfeed.order import EpochOrder
+from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
+from fastfeed.slots import Slots
+from fastfeed.sources.base import Source
+from fastfeed.sources.recognise import Options, Plan, plan
+from fastfeed.sources.streams import IteratorSource
+from fastfeed.workers.inline import InlinePool
+from fastfeed.workers.pool import Pool
+from fastfeed.workers.process import ProcessPool
+from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.thread import ThreadPool
+
+KEPT = {"numpy": 4, "tensorflow": 4, "torch": 8, "jax": 8}
+"""Slots for batches in use, beyond `max_queue_size`: JAX runs ahead, and Keras on torch leaves
+batches in reference cycles until the garbage collector comes."""
+UNORDERED_SLACK = 4
+"""Ring entries per ticket ahead: finished tickets overtake a slow one by so many rounds."""
+SPIN = 50
+"""Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
+
+
+class Loader:
+    """Makes batches in worker processes and hands them out as views of shared memory.
+
+    One pass over the loader is one epoch; the same workers serve all of them, and make the next
+    epoch's first batches while this one ends.
+
+    Parameters
+    ----------
+    source : object
+        * with ``__len__`` and ``__getitem__`` (a Keras ``Sequence``, a torch dataset, a list):
+          items are batches, or samples if `batch_size` is given. With a method
+          ``fill(index, out, rng)`` the source writes batches in place, without a copy; ``spec``
+          gives their shapes (`ArraySpec`), or else the first item does.
+        * an array, or a tuple or dict of arrays with one row a sample (needs `batch_size`).
+        * a generator function. If it takes ``shard`` and ``num_shards``, every worker runs one
+          shard; otherwise it runs in one worker.
+        * an iterator. It runs in one thread and serves one pass.
+    batch_size : int, optional
+        Samples a batch.
+    workers : int, optional
+        0: batches are made by the calling thread, when asked for. Default: 4 for indexable sources
+        and divided generators, 1 for the others.
+    max_queue_size : int
+        Batches ready or in the making ahead of the consumer, at the most.
+    device : None
+        Batches lie in host memory.
+    framework : {"numpy", "torch", "tensorflow", "jax"}
+        Whose tensors batches are made of; never a copy.
+    shuffle : bool
+        Items in a new order each epoch.
+    seed : int
+        For the order, and for `random`, `numpy.random` and ``rng`` in the workers, which are seeded
+        from (seed, epoch, index) before each item. Threads share the global ones, so there only
+        ``rng`` is seeded.
+    drop_last : bool
+        Leave out a last batch with fewer than `batch_size` samples.
+    ordered : bool
+        False: batches come as they are finished.
+    use_multiprocessing : bool, optional
+        False: workers are threads. Default: processes, where the source can be divided.
+    worker_env : mapping of str to str, optional
+        Environment of the worker processes, on top of the parent's. They get one thread a numeric
+        library, no GPU and ``KERAS_BACKEND=numpy`` unless it says otherwise.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is out of range, or does not go with the source.
+    SourceError, SourceNotPicklable
+        If the source cannot be fed, or cannot be sent to worker processes.
+    OutOfMemory
+        If the slots do not fit into memory.
+
+    Examples
+    --------
+    >>> import numpy as np, fastfeed
+    >>> with fastfeed.Loader((np.arange(6), np.ones(6)), batch_size=4) as loader:
+    ...     for x, y in loader:
+    ...         print(x, y.sum())
+    [0 1 2 3] 4.0
+    [4 5] 2.0
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        max_queue_size: int = 10,
+        device: None = None,
+        framework: str = "numpy",
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_last: bool = False,
+        ordered: bool = True,
+        use_multiprocessing: bool | None = None,
+        worker_env: Mapping[str, str] | None = None,
+    ) -> None:
+        check_numbers(batch_size, workers, max_queue_size, seed)
+        if device is not None:
+            raise ArgumentError("device must be None (batches in host memory).", repr(device))
+        self._convert: Convert = converter(framework)
+        options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
+        plan_ = plan(source, options)
+        self._source = plan_.source
+        self._max_queue_size = max_queue_size
+        self._epoch_hooks = ParentHooks(plan_.source, seed)
+        self._engine = Engine(
+            plan_,
+            seed=seed,
+            ahead=max_queue_size if plan_.workers else 1,
+            kept=KEPT[framework],
+            ordered=ordered,
+            environment=dict(worker_env or {}),
+            collect_garbage=(lambda: gc.collect(0)) if framework == "torch" else None,
+            hooks=self._epoch_hooks,
+        )
+        self._close = weakref.finalize(self, self._engine.close)
+        self._pass: Pass | None = None
+
+    # -- passes -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Pass:
+        """Start the next epoch. A pass that was left unfinished is over; only an iterator, which
+        cannot start again, goes on where it stopped.
+
+        Raises
+        ------
+        SourceExhausted
+            If the source is an iterator that is used up.
+        """
+        self._check_open()
+        feed = self._engine.feed
+        if not isinstance(self._source, IteratorSource) or feed.epoch < 0:
+            feed.begin_epoch()
+        elif feed.is_over:
+            raise self._source.used_up()
+        self._pass = Pass(self)
+        return self._pass
+
+    def _next(self, asking: Pass) -> Any:
+        self._check_open()
+        if asking is not self._pass:
+            raise FastFeedError(
+                "This loop was ended by a newer one over the same loader: a loader serves one "
+                "loop at a time. Make a second Loader for a second loop."
+            )
+        opened = self._engine.feed.next()
+        if opened is None:
+            raise StopIteration
+        return hand_over(self._convert, *opened)
+
+    def __len__(self) -> int:
+        """Return the number of batches an epoch.
+
+        Raises
+        ------
+        TypeError
+            If nobody knows it.
+        """
+        if self._source.length is None:
+            raise TypeError("The length of this source is not known: it is a stream of items.")
+        return self._source.length
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Batches an epoch; None if nobody knows."""
+        return self._source.length
+
+    # -- looking at it ----------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """Return the running totals. Cheap: may be called at every step."""
+        return self._engine.stats()
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the workers. Batches that were handed out stay valid. May be called twice."""
+        self._close()
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if not self._close.alive:
+            raise LoaderClosed("This loader was closed; make a new one.")
+        if self._engine.pid != os.getpid():
+            raise LoaderClosed(
+                "This loader belongs to the process that made it, and this is a fork of that "
+                "process. Make a loader of its own here."
+            )
+
+
+class Pass(Iterator[Any]):
+    """One loop over a loader: one epoch."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader: Loader | None = loader
+
+    def __next__(self) -> Any:
+        if self._loader is None:
+            raise StopIteration
+        return self._loader._next(self)
+
+    def close(self) -> None:
+        """Leave the loop: what is still being made will be dropped."""
+        self._loader = None
+
+
+class ParentHooks:
+    """Calls the epoch hooks on the parent's copy of the source, so that it stays like the workers'.
+
+    While threads work, or the calling thread, it is the only copy.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self._source = source
+        self._seed = seed
+        self._epoch = 0
+
+    def reach(self, epoch: int) -> None:
+        """Call the hooks for every epoch up to this one."""
+        while self._source.hooks_epochs and self._epoch < epoch:
+            self._epoch += 1
+            with borrowed_globals():
+                seed_globals(self._seed, self._epoch, EPOCH_HOOK)
+                self._source.start_epoch(self._epoch)
+
+
+class Engine:
+    """Everything that has to be taken down in the right order; knows nothing of its `Loader`, so
+    that a forgotten loader is collected and closes it."""
+
+    def __init__(
+        self,
+        plan_: Plan,
+        *,
+        seed: int,
+        ahead: int,
+        kept: int,
+        ordered: bool,
+        environment: dict[str, str],
+        collect_garbage: Any,
+        hooks: ParentHooks,
+    ) -> None:
+        self.pid = os.getpid()
+        self._ring, self._ring_fd = make_ring(ahead, max(1, plan_.workers))
+        try:
+            self._pool = self._make_pool(plan_, seed, environment)
+        except BaseException:
+            os.close(self._ring_fd)
+            raise
+        self._slots = Slots(ahead + kept, self._pool, collect_garbage)
+        schedule = self._make_schedule(plan_, seed, hooks)
+        self.feed = Feed(self._ring, self._pool, self._slots, schedule, ahead, ordered)
+        try:
+            layout = plan_.source.layout()
+            if layout is not None:
+                self._slots.fit(layout.data_bytes + len(layout.note))
+            self._pool.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_pool(self, plan_: Plan, seed: int, environment: dict[str, str]) -> Pool:
+        if not plan_.workers:
+            return InlinePool(self._ring, plan_.source, seed)
+        if not plan_.processes:
+            return ThreadPool(self._ring, plan_.source, seed, plan_.workers)
+        return ProcessPool(
+            self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment
+        )
+
+    def _make_schedule(self, plan_: Plan, seed: int, hooks: ParentHooks) -> Schedule:
+        source = plan_.source
+        if source.shards is not None:
+            return StreamSchedule(source.shards)
+        order = None
+        if source.length is not None:
+            order = EpochOrder(source.length, plan_.shuffle_batches, seed)
+        return IndexSchedule(
+            order,
+            may_cross=lambda: not source.hooks_epochs or self._all_published(),
+            on_enter=hooks.reach,
+        )
+
+    def _all_published(self) -> bool:
+        """Hooks change the source, so no item of the old epoch may be in the making then."""
+        return bool(self._ring.ready == self._ring.outstanding)
+
+    def stats(self) -> Stats:
+        """Return the running totals."""
+        counters = self.feed.counters
+        return Stats(
+            batches=counters.batches,
+            bytes=counters.bytes,
+            wait_seconds=counters.wait_s,
+            ready=self._ring.ready,
+            worker_restarts=self._pool.restarts,
+            workers=self._pool.size,
+            slots=self._slots.count,
+            slot_bytes=self._slots.slot_bytes,
+        )
+
+    def close(self) -> None:
+        """End everything. In a fork of the process that made it: nothing, it is not ours."""
+        if self.pid != os.getpid():
+            return
+        self.feed.close()
+        self._pool.close()
+        self._slots.close()
+        os.close(self._ring_fd)
+
+
+def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:
+    """Make a ring for so many tickets and workers; return it and its memfd."""
+    entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
+    fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))
+    spin = SPIN if len(os.sched_getaffinity(0)) > workers + 1 else 0
+    return _core.Ring.create(_core.Mapping(fd), entries, workers, spin), fd
+
+
+def check_numbers(
+    batch_size: int | None, workers: int | None, max_queue_size: int, seed: int
+) -> None:
+    """Refuse numbers out of range.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the argument.
+    """
+    most_ahead = _core.MAX_ENTRIES // UNORDERED_SLACK
+    for name, value, least, most in (
+        ("batch_size", batch_size, 1, 2**31),
+        ("workers", workers, 0, _core.MAX_WORKERS),
+        ("max_queue_size", max_queue_size, 1, most_ahead),
+        ("seed", seed, 0, 2**64 - 1),
+    ):
+        if value is None and name in ("batch_size", "workers"):
+            continue
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
+            raise ArgumentError(
+                f"{name} must be an integer from {least} to {most}.", f"{name}={value!r}"
+            )

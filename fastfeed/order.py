@@ -1,0 +1,66 @@
+"""Which item comes when.
+
+An order turns a running position into tickets' indices, epoch by epoch. It is a pure function of
+(seed, epoch), so any process can compute it without asking another.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+
+def philox_key(seed: int, epoch: int, index: int = 0) -> np.ndarray[Any, Any]:
+    """Return the 128-bit key of the random numbers of one item.
+
+    Philox is counter based: streams of different keys are independent (Salmon et al., "Parallel
+    random numbers: as easy as 1, 2, 3", SC'11), so any worker can start anywhere.
+    """
+    mixed = (seed & 0xFFFF_FFFF) << 32 | (epoch & 0xFFFF_FFFF)
+    return np.array([mixed, index], dtype=np.uint64)
+
+
+@lru_cache(maxsize=4)
+def permutation(length: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return a random order of ``range(length)``, the same in every process; read-only."""
+    # The index with all bits set is no item's: the shuffle shares no numbers with a batch.
+    key = philox_key(seed, epoch, 2**64 - 1)
+    shuffled = np.random.Generator(np.random.Philox(key=key)).permutation(length)
+    shuffled.flags.writeable = False
+    return shuffled
+
+
+class EpochOrder:
+    """The items of a source of known length: each exactly once an epoch.
+
+    Parameters
+    ----------
+    length : int
+        Items an epoch.
+    shuffle : bool
+        A new order each epoch, from `seed`.
+    """
+
+    def __init__(self, length: int, shuffle: bool, seed: int) -> None:
+        self.length = length
+        self._shuffle = shuffle
+        self._seed = seed
+
+    def index(self, epoch: int, position: int) -> int:
+        """Return the index of the item at `position` of `epoch`."""
+        if not self._shuffle:
+            return position
+        return int(permutation(self.length, self._seed, epoch)[position])
+
+
+def batch_rows(
+    n_items: int, batch_size: int, batch: int, shuffle: bool, seed: int, epoch: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the indices of the samples of one batch; the last batch may be shorter."""
+    start = batch * batch_size
+    stop = min(start + batch_size, n_items)
+    if not shuffle:
+        return np.arange(start, stop, dtype=np.int64)
+    return permutation(n_items, seed, epoch)[start:stop]

@@ -1,0 +1,187 @@
+"""The parent's books of slots: how many, how large, which segment, who gets a copy.
+
+All slots of a loader lie in one segment, made when the size of a batch is known: from the source's
+spec, or from its first batch, which comes in a segment of its own. When a batch turns out larger,
+a new segment takes over and the old one goes when its last user is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fastfeed._core import NO_SEGMENT, Batch, Lease, Segment, create_memory, headroom, private_lease
+from fastfeed.devices.handover import copy_out
+from fastfeed.errors import OutOfMemory, gib
+from fastfeed.workers.pool import Pool
+
+PAGE = 4096
+NOTE_ROOM = 1024
+"""Spare bytes behind the arrays: notes differ a little from batch to batch."""
+GROWTH = 1.25
+"""A batch that was too large is probably not the largest."""
+FEW = 2
+"""With fewer slots than this left to the workers, batches that the user keeps are copied."""
+
+
+class Place(NamedTuple):
+    """Where a ticket's batch is to be written."""
+
+    segment: int
+    offset: int
+    capacity: int
+
+
+NOWHERE = Place(NO_SEGMENT, 0, 0)
+
+
+class Slots:
+    """Gives slots to tickets and leases to batches.
+
+    Parameters
+    ----------
+    count : int
+        Slots in all: those ahead of the consumer and those that it may keep.
+    pool : Pool
+        Is told of each new segment.
+    collect_garbage : callable or None
+        Called when slots run low, for frameworks that leave batches in reference cycles.
+    """
+
+    def __init__(
+        self, count: int, pool: Pool, collect_garbage: Callable[[], object] | None = None
+    ) -> None:
+        self.count = count
+        self._pool = pool
+        self._collect_garbage = collect_garbage
+        self._poison = os.environ.get("FASTFEED_DEBUG", "0") not in ("", "0")
+        self._segments: dict[int, Segment] = {}
+        self._current = -1
+        self._bound = 0  # slots of the current segment that belong to a ticket
+        self._has_copied = False
+
+    @property
+    def sized(self) -> bool:
+        """The size of a batch is known."""
+        return self._current >= 0
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of one slot; 0 if not known yet."""
+        return self._segments[self._current].stride if self.sized else 0
+
+    # -- tickets ----------------------------------------------------------------------------
+
+    def acquire(self) -> Place | None:
+        """Return a place for the next ticket; None if every slot is in use."""
+        if not self.sized:
+            return NOWHERE
+        segment = self._segments[self._current]
+        slot = segment.acquire()
+        if slot < 0:
+            return None
+        self._bound += 1
+        return Place(self._current, slot * segment.stride, segment.stride)
+
+    def release(self, batch: Batch) -> None:
+        """Give back what belongs to a batch that nobody will see."""
+        if batch.spilled:
+            self._pool.collect(batch)
+        self._release_slot(batch)
+
+    def _release_slot(self, batch: Batch) -> None:
+        if batch.segment != NO_SEGMENT:
+            segment = self._segments[batch.segment]
+            segment.release(batch.offset // segment.stride)
+            self._unbind(batch)
+
+    def _unbind(self, batch: Batch) -> None:
+        self._bound -= batch.segment == self._current
+
+    # -- batches ----------------------------------------------------------------------------
+
+    def lease(self, batch: Batch) -> Lease:
+        """Return a lease on a finished batch; its bytes start at offset 0."""
+        if batch.spilled:
+            lease = self._pool.collect(batch)
+            self._release_slot(batch)
+            return lease
+        segment = self._segments[batch.segment]
+        self._unbind(batch)
+        lease = segment.lease(batch.offset // segment.stride)
+        return self._spare(lease, batch) if self._few_left() else lease
+
+    def _few_left(self) -> bool:
+        kept = self._segments[self._current].in_use - self._bound
+        return self.count - kept < FEW
+
+    def _spare(self, lease: Lease, batch: Batch) -> Lease:
+        """The user keeps batches: give this one as a copy, so that the workers can go on."""
+        if self._collect_garbage is not None:
+            self._collect_garbage()
+            if not self._few_left():
+                return lease
+        if not self._has_copied:
+            self._has_copied = True
+            warnings.warn(
+                f"All but {FEW} of {self.count} slots hold batches that are still referenced, so "
+                "further batches are handed out as copies. That is right for list(loader); in a "
+                "training loop, drop each batch before the next, or raise max_queue_size.",
+                ResourceWarning,
+                stacklevel=2,
+            )
+        return copy_out(lease, batch.note_offset + batch.note_bytes, private_lease)
+
+    # -- sizes ------------------------------------------------------------------------------
+
+    def fit(self, n_bytes: int) -> None:
+        """Make sure that batches of `n_bytes` (arrays and note) have room from now on.
+
+        Raises
+        ------
+        OutOfMemory
+            If there is not enough memory for that many slots.
+        """
+        if not self.sized:
+            self._make_segment(n_bytes + NOTE_ROOM)
+        elif n_bytes > self.slot_bytes:
+            warnings.warn(
+                f"A batch of {gib(n_bytes)} is larger than its slot of {gib(self.slot_bytes)}; "
+                f"making {self.count} larger slots. Batches of very different sizes cost memory: "
+                "every slot is as large as the largest batch.",
+                ResourceWarning,
+                stacklevel=2,
+            )
+            self._make_segment(int(n_bytes * GROWTH))
+
+    def _make_segment(self, slot_bytes: int) -> None:
+        stride = -(-slot_bytes // PAGE) * PAGE
+        fd = self._memory(stride)
+        try:
+            segment = Segment(fd, stride, self.count, self._poison)
+            retired = [n for n, old in self._segments.items() if not old.in_use]
+            for number in retired:
+                del self._segments[number]
+            self._current += 1
+            self._bound = 0
+            self._segments[self._current] = segment
+            self._pool.announce(self._current, segment, fd, retired)
+        finally:
+            os.close(fd)
+
+    def _memory(self, stride: int) -> int:
+        total = stride * self.count
+        try:
+            return create_memory("fastfeed-slots", total)
+        except MemoryError as error:
+            raise OutOfMemory(
+                f"{self.count} slots of {gib(stride)} need {gib(total)} of shared memory, but only "
+                f"{gib(headroom())} may be used (four fifths of what is free here or in this "
+                "container). Lower max_queue_size, the batch size, or end other programs."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of all segments; batches that the user still has stay valid."""
+        self._segments.clear()

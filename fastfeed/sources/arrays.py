@@ -1,0 +1,94 @@
+"""Arrays, and tuples or dicts of arrays with one row a sample.
+
+Rows are gathered natively into the slot, without the GIL, so threads of this process serve them as
+fast as processes would; nothing is sent anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastfeed.errors import SourceError
+from fastfeed.order import batch_rows
+from fastfeed.sources.base import Item, Source, Writer
+from fastfeed.sources.samples import n_batches
+from fastfeed.structure import ArraySpec, Layout, Tree, as_leaf, describe, leaves, map_leaves
+
+
+class ArraySource(Source):
+    """Makes batch i from `batch_size` rows of every array.
+
+    Parameters
+    ----------
+    arrays : tree of array-likes
+        All of the same length along axis 0, at least 1.
+    batch_size : int
+    shuffle, seed : bool, int
+        Rows in a new order each epoch.
+    drop_last : bool
+        Leave out a last batch that is not full.
+    """
+
+    def __init__(
+        self, arrays: Tree, batch_size: int, *, shuffle: bool, seed: int, drop_last: bool
+    ) -> None:
+        self._arrays = map_leaves(lambda leaf: np.ascontiguousarray(as_leaf(leaf)), arrays)
+        self._n_items = common_length(self._arrays)
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self.length = n_batches(self._n_items, batch_size, drop_last)
+        self._full = self._layout_of(min(batch_size, self._n_items))
+
+    def layout(self) -> Layout:
+        """Return the layout of a full batch."""
+        return self._full
+
+    def _layout_of(self, rows: int) -> Layout:
+        return Layout.of(
+            map_leaves(lambda array: ArraySpec((rows, *array.shape[1:]), array.dtype), self._arrays)
+        )
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Gather one batch."""
+        rows = batch_rows(
+            self._n_items, self._batch_size, item.index, self._shuffle, self._seed, item.epoch
+        )
+        full = len(rows) == min(self._batch_size, self._n_items)
+        layout = self._full if full else self._layout_of(len(rows))
+        writer.reserve(layout)
+        for leaf, array in zip(leaves(layout.skeleton), leaves(self._arrays), strict=True):
+            writer.gather(leaf, array, rows)
+        writer.commit(layout)
+
+
+def is_array_tree(source: Any) -> bool:
+    """Tell whether every leaf of a tuple or dict (or the object itself) is an array."""
+    if isinstance(source, (dict, tuple)):
+        children = source.values() if isinstance(source, dict) else source
+        return len(source) > 0 and all(is_array_tree(child) for child in children)
+    return hasattr(source, "__array__") and hasattr(source, "dtype") and hasattr(source, "shape")
+
+
+def common_length(arrays: Tree) -> int:
+    """Return the number of rows.
+
+    Raises
+    ------
+    SourceError
+        If the arrays differ in length, have none, or hold Python objects.
+    """
+    found = list(leaves(arrays))
+    if any(array.dtype.hasobject for array in found):
+        raise SourceError(
+            f"An array of Python objects has no rows of bytes: {describe(arrays)}. Convert it to "
+            "a fixed-size dtype, or wrap the data in an object with __len__ and __getitem__."
+        )
+    lengths = {len(array) if array.ndim else 0 for array in found}
+    if len(lengths) != 1 or not lengths - {0}:
+        raise SourceError(
+            f"Arrays must have the same number of rows, at least 1. Received: {describe(arrays)}"
+        )
+    return lengths.pop()

@@ -1,0 +1,116 @@
+"""What every kind of source offers to a worker, and how it hands a batch over."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastfeed.errors import SourceError
+from fastfeed.order import philox_key
+from fastfeed.structure import Layout, Tree
+
+
+class EndOfItems(Exception):
+    """A generator or iterator has no more items (an IndexError or StopIteration would be the
+    user's own)."""
+
+
+class Writer(Protocol):
+    """Where a source puts the batch that it makes. Exactly one `write` or one `commit` a batch."""
+
+    def write(self, batch: Tree) -> None:
+        """Copy a finished batch into the slot."""
+
+    def reserve(self, layout: Layout) -> Tree:
+        """Return the slot's arrays, to be filled in place before `commit`."""
+
+    def commit(self, layout: Layout) -> None:
+        """Hand in what was filled in place; `layout` says what is there now."""
+
+    def gather(self, leaf: Any, array: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
+        """Copy rows of an array to a leaf of the reserved layout, natively."""
+
+
+class Item:
+    """What is to be made: item `index` of `epoch`, with its own random numbers.
+
+    Attributes
+    ----------
+    index, epoch : int
+    """
+
+    __slots__ = ("_rng", "epoch", "index", "seed")
+
+    def __init__(self, seed: int, epoch: int, index: int) -> None:
+        self.seed = seed
+        self.epoch = epoch
+        self.index = index
+        self._rng: np.random.Generator | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A generator seeded from (seed, epoch, index): the same in whichever worker, at
+        whichever attempt."""
+        if self._rng is None:
+            key = philox_key(self.seed, self.epoch, self.index)
+            self._rng = np.random.Generator(np.random.Philox(key=key))
+        return self._rng
+
+
+class Source(ABC):
+    """Makes batches inside a worker.
+
+    Attributes
+    ----------
+    length : int or None
+        Batches an epoch; None if nobody knows.
+    repeatable : bool
+        An item can be made again after the death of the worker that had it in hand.
+    shards : int or None
+        None: any worker makes any item. n: worker k of n has its own stream.
+    hooks_epochs : bool
+        `start_epoch` must be called between two epochs, after every item of the first is made.
+    """
+
+    length: int | None = None
+    repeatable = True
+    shards: int | None = None
+    hooks_epochs = False
+
+    def open(self, worker: int) -> None:  # noqa: B027  most sources need nothing
+        """Prepare in the worker; called once, before anything else."""
+
+    def start_epoch(self, epoch: int) -> None:  # noqa: B027
+        """Tell the user's object that the epoch before `epoch` is over."""
+
+    @abstractmethod
+    def make(self, item: Item, writer: Writer) -> None:
+        """Make one batch and write it.
+
+        Raises
+        ------
+        EndOfItems
+            When there is none left.
+        """
+
+    def layout(self) -> Layout | None:
+        """Return the layout of a batch if it is known without making one."""
+        return None
+
+
+def not_none(batch: Tree, name: str, item: Item) -> Tree:
+    """Refuse None, the result of a forgotten ``return``.
+
+    Raises
+    ------
+    SourceError
+        If `batch` is None.
+    """
+    if batch is None:
+        raise SourceError(
+            f"{name} returned None for index {item.index} (epoch {item.epoch}); a batch is an "
+            "array or a tuple, list or dict of arrays. Is a `return` missing?"
+        )
+    return batch

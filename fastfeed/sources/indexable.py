@@ -1,0 +1,126 @@
+"""Objects with ``__len__`` and ``__getitem__`` whose items are whole batches (a Keras Sequence)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastfeed.errors import SourceError
+from fastfeed.sources.base import Item, Source, Writer, not_none
+from fastfeed.structure import ArraySpec, Layout, as_leaf, is_array, leaves, map_leaves
+
+
+def length_of(items: Any) -> int | None:
+    """Return ``len(items)``; None where a Keras PyDataset says that it is endless.
+
+    Raises
+    ------
+    SourceError
+        If it is 0: an epoch without batches is a mistake in paths or filters.
+    """
+    if hasattr(items, "num_batches") and items.num_batches is None:
+        return None
+    length = len(items)
+    if length == 0:
+        raise SourceError(
+            f"The source {type(items).__name__} is empty (its length is 0), so there is nothing "
+            "to feed. Check the paths or filters that it was made with."
+        )
+    return length
+
+
+def own_hook(items: Any, name: str) -> Any:
+    """Return a hook method that the user wrote; None for the empty ones that Keras inherits."""
+    hook = getattr(items, name, None)
+    module = getattr(hook, "__module__", None) or ""
+    return hook if callable(hook) and module.partition(".")[0] not in {"keras", "tf_keras"} else None
+
+
+class EpochHooks:
+    """Calls a source's ``on_epoch_end`` and ``on_epoch_begin`` between epochs, once each.
+
+    Each worker process has its own copy of the source and calls the hooks on it. They are seeded
+    alike, so a copy that shuffles itself does so as the others do.
+    """
+
+    def __init__(self, items: Any) -> None:
+        self._end = own_hook(items, "on_epoch_end")
+        self._begin = own_hook(items, "on_epoch_begin")
+
+    def __bool__(self) -> bool:
+        return self._end is not None or self._begin is not None
+
+    def between_epochs(self) -> None:
+        """Call what there is."""
+        if self._end is not None:
+            self._end()
+        if self._begin is not None:
+            self._begin()
+
+
+class BatchSource(Source):
+    """Makes item i as ``items[i]``."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+        self.length = length_of(items)
+        self._hooks = EpochHooks(items)
+        self.hooks_epochs = bool(self._hooks)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Call the user's hooks."""
+        self._hooks.between_epochs()
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Copy what ``__getitem__`` returns."""
+        name = f"{type(self.items).__name__}.__getitem__"
+        writer.write(not_none(self.items[item.index], name, item))
+
+
+class FillSource(BatchSource):
+    """Makes item i by ``items.fill(i, out, rng)``, which writes into the slot: no copy at all.
+
+    `fill` gets the batch's arrays as writable views. It returns None, or the number of rows that
+    it filled where a batch is shorter than `spec` says (the last one).
+    """
+
+    def __init__(self, items: Any) -> None:
+        super().__init__(items)
+        self._layout = spec_layout(items)
+
+    def layout(self) -> Layout | None:
+        """Return the layout that ``spec`` gives."""
+        return self._layout
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Let the user write."""
+        if self._layout is None:  # no spec: the first batch shows what the others look like
+            first = not_none(self.items[0], f"{type(self.items).__name__}.__getitem__", item)
+            self._layout = Layout.of(map_leaves(as_leaf, first))
+        rows = self.items.fill(item.index, writer.reserve(self._layout), item.rng)
+        writer.commit(self._layout if rows is None else self._layout.with_rows(int(rows)))
+
+
+def spec_layout(items: Any) -> Layout | None:
+    """Return the layout of ``items.spec``, None if there is no spec.
+
+    Raises
+    ------
+    SourceError
+        If a leaf of the spec is neither an array nor an `ArraySpec`, or nothing tells the layout.
+    """
+    spec = getattr(items, "spec", None)
+    if spec is None:
+        if not hasattr(items, "__getitem__"):
+            raise SourceError(
+                f"{type(items).__name__} has `fill` but neither `spec` nor `__getitem__`, so "
+                "nothing tells the shapes. Add `spec`: the batch's tree with "
+                "fastfeed.ArraySpec(shape, dtype) as leaves."
+            )
+        return None
+    for leaf in leaves(spec):
+        if not (isinstance(leaf, ArraySpec) or is_array(leaf)):
+            raise SourceError(
+                f"{type(items).__name__}.spec has a leaf that is neither an array nor a "
+                f"fastfeed.ArraySpec(shape, dtype). Received: {leaf!r}"
+            )
+    return Layout.of(spec)

@@ -1,0 +1,186 @@
+"""Objects with ``__len__`` and ``__getitem__`` whose items are single samples (a torch dataset).
+
+The batch is made in the slot: each sample is copied to its row as soon as it is there, while its
+bytes are still in the cache. Nothing is stacked in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastfeed.errors import SourceError
+from fastfeed.order import batch_rows
+from fastfeed.sources.base import Item, Source, Writer, not_none
+from fastfeed.sources.indexable import EpochHooks, length_of
+from fastfeed.structure import (
+    ArraySpec,
+    Layout,
+    Tree,
+    as_leaf,
+    describe,
+    is_array,
+    leaves,
+    map_leaves,
+)
+
+
+class SampleSource(Source):
+    """Makes batch i from `batch_size` samples.
+
+    Parameters
+    ----------
+    items : object with ``__len__`` and ``__getitem__``
+    batch_size : int
+    shuffle, seed : bool, int
+        Samples in a new order each epoch.
+    drop_last : bool
+        Leave out a last batch that is not full.
+    """
+
+    def __init__(
+        self, items: Any, batch_size: int, *, shuffle: bool, seed: int, drop_last: bool
+    ) -> None:
+        self.items = items
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self._n_items = required_length(items)
+        self.length = n_batches(self._n_items, batch_size, drop_last)
+        self._hooks = EpochHooks(items)
+        self.hooks_epochs = bool(self._hooks)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Call the user's hooks."""
+        self._hooks.between_epochs()
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Collate one batch."""
+        rows = batch_rows(
+            self._n_items, self._batch_size, item.index, self._shuffle, self._seed, item.epoch
+        )
+        name = f"{type(self.items).__name__}.__getitem__"
+        samples = (not_none(self.items[row], name, item) for row in rows.tolist())
+        collate(samples, len(rows), item, writer)
+
+
+def required_length(items: Any) -> int:
+    """Return the number of samples.
+
+    Raises
+    ------
+    SourceError
+        If it is 0 or endless.
+    """
+    length = length_of(items)
+    if length is None:
+        raise SourceError(f"{type(items).__name__} is endless; samples need a length.")
+    return length
+
+
+def n_batches(n_items: int, batch_size: int, drop_last: bool) -> int:
+    """Return the number of batches an epoch.
+
+    Raises
+    ------
+    SourceError
+        If `drop_last` leaves none.
+    """
+    if drop_last and n_items < batch_size:
+        raise SourceError(
+            f"drop_last=True leaves no batch: {n_items} items make less than one batch of "
+            f"{batch_size}. Lower batch_size or set drop_last=False."
+        )
+    return n_items // batch_size if drop_last else -(-n_items // batch_size)
+
+
+def collate(samples: Iterable[Tree], capacity: int, item: Item, writer: Writer) -> int:
+    """Write up to `capacity` samples as the rows of one batch; return how many there were.
+
+    Number-like leaves (also Python's own) become arrays with a row a sample; strings and other
+    objects become lists. No samples: nothing is written.
+
+    Raises
+    ------
+    SourceError
+        If the samples differ in structure or shape.
+    """
+    samples = iter(samples)
+    first = next(samples, None)
+    if first is None:
+        return 0
+    first = map_leaves(sample_leaf, first)
+    layout = Layout.of(map_leaves(lambda leaf: row_spec(leaf, capacity), first))
+    batch = writer.reserve(layout)
+    columns = list(leaves_of_batch(batch, first))
+    rows = 0
+    for rows, sample in enumerate(itertools.chain([first], samples), 1):
+        put_row(columns, rows - 1, sample, first, item)
+    has_objects = any(isinstance(column, list) for column in columns)
+    if rows < capacity or has_objects:
+        layout = with_objects(layout, columns, first).with_rows(rows)
+    writer.commit(layout)
+    return rows
+
+
+def sample_leaf(value: Any) -> Any:
+    """Turn numbers into 0-d arrays, because a batch of them is an array."""
+    if isinstance(value, (bool, int, float, complex)):
+        return np.asarray(value)
+    return as_leaf(value)
+
+
+def row_spec(leaf: Any, capacity: int) -> Any:
+    """Return what a batch holds for one leaf of a sample."""
+    is_text = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "US" and not leaf.shape
+    if is_array(leaf) and not is_text:  # texts differ in length, so in dtype
+        return ArraySpec((capacity, *leaf.shape), leaf.dtype)
+    return Objects()
+
+
+class Objects:
+    """Stands in a layout for a list of objects until the samples are there."""
+
+
+def leaves_of_batch(batch: Tree, first: Tree) -> Iterable[Any]:
+    """Yield the array or, for objects, the list that receives each leaf of the samples."""
+    for leaf in leaves(batch):
+        yield [] if isinstance(leaf, Objects) else leaf
+
+
+def put_row(columns: list[Any], row: int, sample: Tree, first: Tree, item: Item) -> None:
+    """Copy one sample to its row of each column."""
+    values = list(leaves(sample))
+    if len(values) != len(columns):
+        raise ragged(sample, first, row, item)
+    for column, value in zip(columns, values, strict=True):
+        if isinstance(column, list):
+            column.append(value)
+            continue
+        array = sample_leaf(value)
+        if not is_array(array) or (array.shape, array.dtype) != (column.shape[1:], column.dtype):
+            raise ragged(sample, first, row, item)
+        column[row] = array
+
+
+def ragged(sample: Tree, first: Tree, row: int, item: Item) -> SourceError:
+    """Say which sample does not fit, and what can be done."""
+    return SourceError(
+        f"Samples of one batch (index {item.index}, epoch {item.epoch}) differ: sample {row} is "
+        f"{describe(map_leaves(sample_leaf, sample))}, sample 0 is {describe(first)}. Pad or crop "
+        "them to one shape in the source, or return whole batches and leave batch_size out."
+    )
+
+
+def with_objects(layout: Layout, columns: list[Any], first: Tree) -> Layout:
+    """Return the layout with the lists of objects in their places."""
+    remaining = iter(columns)
+
+    def fill_in(leaf: Any) -> Any:
+        column = next(remaining)
+        return column if isinstance(column, list) else leaf
+
+    return Layout(map_leaves(fill_in, layout.skeleton), layout.data_bytes, b"")

@@ -1,0 +1,152 @@
+"""Generator functions, iterables and iterators: streams that only move forward.
+
+A stream cannot be asked for item 7, so nothing of it can be made again after a worker's death, and
+two workers on one stream would give everything twice. A generator function that takes ``shard``
+and ``num_shards`` is divided: worker k runs its own stream, and the parent takes them in turn.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastfeed.errors import SourceError, SourceExhausted
+from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
+from fastfeed.sources.samples import collate
+
+
+class StreamSource(Source):
+    """Makes the next batch of a stream, whatever its index.
+
+    Parameters
+    ----------
+    batch_size : int or None
+        None: items are batches.
+    drop_last : bool
+        With a batch size: leave out a last batch that is not full.
+    """
+
+    repeatable = False
+    shards: int | None = 1
+
+    def __init__(self, name: str, batch_size: int | None, drop_last: bool) -> None:
+        self._name = name
+        self._batch_size = batch_size
+        self._drop_last = drop_last
+
+    def _write_next(self, stream: Iterator[Any], item: Item, writer: Writer) -> None:
+        if self._batch_size is None:
+            batch = next(stream, END)
+            if batch is END:
+                raise EndOfItems
+            writer.write(not_none(batch, self._name, item))
+            return
+        samples: Iterator[Any] = itertools.islice(stream, self._batch_size)
+        if self._drop_last:
+            full = list(samples)
+            samples = iter(full if len(full) == self._batch_size else [])
+        if not collate(samples, self._batch_size, item, writer):
+            raise EndOfItems
+
+
+END = object()
+
+
+class GeneratorSource(StreamSource):
+    """Calls a function for each epoch and takes what the iterator that it returns yields.
+
+    Parameters
+    ----------
+    function : callable
+        Takes no argument, or ``shard`` and ``num_shards``.
+    workers : int
+        Number of shards, if the function can be divided.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], workers: int, batch_size: int | None, drop_last: bool
+    ) -> None:
+        super().__init__(getattr(function, "__name__", "generator"), batch_size, drop_last)
+        self._function = function
+        self.shards = max(1, workers) if is_divisible(function) else 1
+        self._shard = 0
+        self._epoch: int | None = None
+        self._stream: Iterator[Any] = iter(())
+
+    def open(self, worker: int) -> None:
+        """Note which shard this worker runs."""
+        self._shard = worker
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Take the next item of this worker's stream; the first of an epoch starts it anew."""
+        if item.epoch != self._epoch:
+            self._close()
+            self._stream = self._start()
+            self._epoch = item.epoch
+        self._write_next(self._stream, item, writer)
+
+    def _start(self) -> Iterator[Any]:
+        if not is_divisible(self._function):
+            return iter(self._function())
+        return iter(self._function(shard=self._shard, num_shards=self.shards))
+
+    def _close(self) -> None:
+        if hasattr(self._stream, "close"):
+            self._stream.close()
+
+
+class IteratorSource(StreamSource):
+    """Takes the items of an iterator that somebody else has started; it cannot start again."""
+
+    def __init__(self, iterator: Iterator[Any], batch_size: int | None, drop_last: bool) -> None:
+        super().__init__(type(iterator).__name__, batch_size, drop_last)
+        self._iterator = iterator
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Take the next item."""
+        self._write_next(self._iterator, item, writer)
+
+    def used_up(self) -> SourceExhausted:
+        """Say why there is no second loop, and what to write instead."""
+        return SourceExhausted(
+            f"The {self._name} is used up: an iterator gives its items once and cannot start "
+            "again for another epoch. Pass the generator function itself (without calling it), "
+            "or an object with __len__ and __getitem__."
+        )
+
+
+def is_divisible(function: Callable[..., Any]) -> bool:
+    """Tell whether a generator function takes ``shard`` and ``num_shards``."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin without a signature
+        return False
+    return {"shard", "num_shards"} <= parameters.keys()
+
+
+def require_callable_without_arguments(function: Callable[..., Any]) -> None:
+    """Refuse a function that fastfeed could not call.
+
+    Raises
+    ------
+    SourceError
+        If it has required parameters other than ``shard`` and ``num_shards``.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return
+    missing = [
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name not in ("shard", "num_shards")
+    ]
+    if missing:
+        raise SourceError(
+            f"{getattr(function, '__name__', function)} needs the arguments {missing}, which "
+            "fastfeed does not know. Bind them: functools.partial(function, ...)."
+        )

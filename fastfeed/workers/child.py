@@ -1,0 +1,127 @@
+"""What runs first in a worker process, forked from the fork server."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from fastfeed._core import CoreError, Mapping, Memory, Ring, create_memory, start_lifeline
+from fastfeed.sources.base import Item, Source, Writer
+from fastfeed.workers import payload
+from fastfeed.workers.failures import pack
+from fastfeed.workers.forkserver import receive_message, send_message
+from fastfeed.workers.work import Work
+
+PAGE = 4096
+
+
+def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
+    """Live and die as a worker. Never returns into the fork server's code."""
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        start_lifeline(parent_pidfd, worker_fd)
+        work(socket.socket(fileno=worker_fd))
+        status = 0
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the parent is gone: nobody to tell
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def work(link: socket.socket) -> None:
+    """Receive what to do, then do it until told to stop."""
+    task, (ring_fd, source_fd) = receive_message(link)
+    os.environ.update(task["environment"])
+    os.chdir(task["folder"])
+    sys.path[:] = task["path"]
+    sys.argv[:] = task["argv"]
+    ring_mapping = Mapping(ring_fd, keep_private=True)
+    os.close(ring_fd)
+    room = ProcessRoom(link)
+    source = load(source_fd, task["worker"])
+    send_message(link, {"ready": True}, [])
+    ring = Ring.attach(ring_mapping)
+    try:
+        Work(ring, task["worker"], source, task["seed"], room, seeds="own").run()
+    except CoreError as error:
+        if error.errno != errno.ECANCELED:  # declared dead while alive: others do our work now
+            raise
+
+
+def load(fd: int, worker: int) -> Source:
+    """Unpack the source; if that fails, every item of this worker raises the reason."""
+    try:
+        source = payload.unpack(fd)
+        source.open(worker)
+    except BaseException as error:
+        return FailingSource(error)
+    finally:
+        os.close(fd)
+    assert isinstance(source, Source)
+    limit_opencv()
+    return source
+
+
+def limit_opencv() -> None:
+    """OpenCV reads no environment variable for its thread pool in all builds: tell it."""
+    cv2: Any = sys.modules.get("cv2")
+    if cv2 is not None:
+        cv2.setNumThreads(1)
+
+
+class FailingSource(Source):
+    """Stands in for a source that could not be loaded, so that the reason arrives in order."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+        error.add_note("The source could not be loaded in the worker process.")
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Raise the reason."""
+        raise self._error
+
+
+class ProcessRoom:
+    """A worker process's `Room`: segments come through the socket, spills leave through it."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._segments: dict[int, Memory] = {}
+        self._spill_fd = -1
+
+    def slot(self, segment: int) -> Memory:
+        """Return the segment that a ticket names. The parent sent it before the ticket."""
+        while segment not in self._segments:
+            message, fds = receive_message(self._link)
+            for old in message["retired"]:
+                self._segments.pop(old, None)
+            self._segments[message["segment"]] = Mapping(fds[0], keep_private=True)
+            os.close(fds[0])
+        return self._segments[segment]
+
+    def spill(self, n_bytes: int) -> Memory:
+        """Return a memfd of our own."""
+        if self._spill_fd >= 0:  # of an item that failed half way
+            os.close(self._spill_fd)
+        self._spill_fd = create_memory("fastfeed-spill", -(-n_bytes // PAGE) * PAGE)
+        return Mapping(self._spill_fd, keep_private=True)
+
+    def send_spill(self, sequence: int) -> None:
+        """Give it to the parent, who finds it when the ticket comes out."""
+        send_message(self._link, {"spill": sequence}, [self._spill_fd])
+        os.close(self._spill_fd)
+        self._spill_fd = -1
+
+    def pack_failure(self, error: BaseException, sequence: int) -> bytes:
+        """Pickle an exception."""
+        return pack(error)

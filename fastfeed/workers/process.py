@@ -1,0 +1,233 @@
+"""Worker processes: started through the fork server, watched, replaced when they die."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+
+from fastfeed._core import Batch, Lease, Monitor, Ring, Segment
+from fastfeed.errors import WorkersLost
+from fastfeed.sources.base import Source
+from fastfeed.workers import payload
+from fastfeed.workers.failures import unpack
+from fastfeed.workers.forkserver import SERVER, readable, receive_message, send_message
+
+PATIENCE_S = 0.5
+"""Workers in the middle of an item get this long to finish when the loader is closed."""
+RETRIES = 2
+"""An item that killed its worker is given to two more before the parent gives up on it."""
+STILLBIRTHS = 3
+"""So many workers in a row that die before they are ready mean that none ever will be."""
+
+
+@dataclass
+class Process:
+    """One worker process and the parent's end of its socket."""
+
+    pid: int
+    pidfd: int
+    link: socket.socket
+    ready: bool = False
+    spills: dict[int, int] = field(default_factory=dict)  # ticket -> descriptor
+
+    def read_messages(self) -> None:
+        """Take in what the worker has sent; never waits."""
+        while readable(self.link, 0):
+            try:
+                message, fds = receive_message(self.link)
+            except (EOFError, ConnectionResetError):
+                return
+            if "spill" in message:
+                self.spills[message["spill"]] = fds[0]
+            else:
+                self.ready = True
+
+    def kill(self) -> None:
+        """End it now."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it was faster
+
+    def release(self) -> None:
+        """Close every descriptor that belongs to it."""
+        self.link.close()
+        os.close(self.pidfd)
+        for fd in self.spills.values():
+            os.close(fd)
+
+
+class ProcessPool:
+    """`size` worker processes on one source.
+
+    Parameters
+    ----------
+    ring, ring_fd : Ring, int
+        The ring and the memfd that it lies in; the descriptor stays the caller's.
+    environment : dict of str to str
+        Added to the environment of the workers.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        ring_fd: int,
+        source: Source,
+        seed: int,
+        size: int,
+        environment: dict[str, str],
+    ) -> None:
+        self.size = size
+        self.restarts = 0
+        self.deaths_seen = 0
+        self._ring = ring
+        self._ring_fd = ring_fd
+        self._seed = seed
+        self._environment = environment
+        self._source_fd = payload.ship(source)
+        self._processes: dict[int, Process] = {}
+        self._departed: list[Process] = []  # dead, but what they published is still to be taken
+        self._exitcodes: dict[int, int | None] = {}
+        self._stillborn = 0
+        self._segments: dict[int, int] = {}  # number -> descriptor, while a ticket may name it
+        self.monitor: Monitor | None = Monitor(ring, RETRIES if source.repeatable else 0)
+
+    # -- life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all workers."""
+        for worker in range(self.size):
+            self._start(worker)
+
+    def _start(self, worker: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            pid, pidfd = SERVER.spawn(theirs)
+        process = Process(pid, pidfd, ours)
+        self._processes[worker] = process
+        task = {
+            "worker": worker,
+            "seed": self._seed,
+            "environment": self._environment,
+            "folder": os.getcwd(),
+            "path": [entry or os.getcwd() for entry in sys.path],
+            "argv": sys.argv,
+        }
+        send_message(ours, task, [self._ring_fd, self._source_fd])
+        for number in self._segments:
+            self._send_segment(process, number, [])
+        assert self.monitor is not None
+        self.monitor.watch(worker, os.dup(pidfd))
+
+    def tend(self) -> None:
+        """Replace workers that died.
+
+        Raises
+        ------
+        WorkersLost
+            If they die before they are ready, again and again.
+        """
+        assert self.monitor is not None
+        if self.monitor.deaths == self.deaths_seen:
+            return
+        self.deaths_seen = self.monitor.deaths
+        while (worker := self.monitor.next_death()) is not None:
+            self._bury(worker)
+            self.restarts += 1
+            self._start(worker)
+
+    def _bury(self, worker: int) -> None:
+        process = self._processes.pop(worker)
+        process.read_messages()
+        if process.spills:
+            self._departed.append(process)
+        else:
+            process.release()
+        self._exitcodes[worker] = SERVER.exitcode(process.pid)
+        self._stillborn = 0 if process.ready else self._stillborn + 1
+        if self._stillborn >= STILLBIRTHS:
+            raise WorkersLost(
+                f"{STILLBIRTHS} worker processes in a row ended before they could start (exit "
+                f"code {self._exitcodes[worker]}; minus means a signal). Their error messages are "
+                "on the terminal; a kill by signal 9 often means that memory ran out."
+            )
+
+    def exitcode(self, worker: int) -> int | None:
+        """Return how the last process of this number ended."""
+        return self._exitcodes.get(worker)
+
+    # -- memory -----------------------------------------------------------------------------
+
+    def announce(self, number: int, segment: Segment, fd: int, retired: list[int]) -> None:
+        """Send a new segment to every worker, and keep it for those that start later."""
+        for old in retired:
+            os.close(self._segments.pop(old))
+        self._segments[number] = os.dup(fd)
+        for process in self._processes.values():
+            self._send_segment(process, number, retired)
+
+    def _send_segment(self, process: Process, number: int, retired: list[int]) -> None:
+        message = {"segment": number, "retired": retired}
+        try:
+            send_message(process.link, message, [self._segments[number]])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has just died; its successor gets the segment at its start
+
+    def collect(self, batch: Batch) -> Lease:
+        """Return the segment that came with a spilled batch."""
+        fd = self._find_spill(batch)
+        try:
+            segment = Segment(fd, os.fstat(fd).st_size, 1)
+        finally:
+            os.close(fd)
+        return segment.lease(segment.acquire())
+
+    def _find_spill(self, batch: Batch) -> int:
+        # A re-made batch may have come twice; the living worker's is the one that was published.
+        for process in [*self._processes.values(), *reversed(self._departed)]:
+            process.read_messages()
+            if batch.sequence in process.spills:
+                return process.spills.pop(batch.sequence)
+        raise WorkersLost(
+            f"Worker {batch.worker} published batch {batch.index} but its memory never came."
+        )
+
+    def failure(self, batch: Batch, note: bytes) -> BaseException:
+        """Return the exception that a worker published."""
+        return unpack(note, batch.worker, batch.index, batch.epoch)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop the workers; kill those that are still busy after a moment."""
+        self._ring.stop()
+        wait_for([process.pidfd for process in self._processes.values()], PATIENCE_S)
+        for process in self._processes.values():
+            process.kill()
+        wait_for([process.pidfd for process in self._processes.values()], PATIENCE_S)
+        if self.monitor is not None:
+            self.monitor.stop()
+        for process in [*self._processes.values(), *self._departed]:
+            process.release()
+        self._processes.clear()
+        self._departed.clear()
+        for fd in [self._source_fd, *self._segments.values()]:
+            os.close(fd)
+
+
+def wait_for(pidfds: list[int], timeout_s: float) -> None:
+    """Wait until all processes have ended, at most `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s
+    poller = select.poll()
+    for pidfd in pidfds:
+        poller.register(pidfd, select.POLLIN)
+    remaining = len(pidfds)
+    while remaining and (left := deadline - time.monotonic()) > 0:
+        for pidfd, _ in poller.poll(left * 1000):
+            poller.unregister(pidfd)
+            remaining -= 1

@@ -1,0 +1,83 @@
+"""One worker's loop: claim a ticket, make the batch, publish it. The same in a process, a thread
+and the calling thread."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from fastfeed._core import END, Claim, Ring
+from fastfeed.sources.base import EndOfItems, Item, Source
+from fastfeed.workers.failures import presentable
+from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.writer import Room, SlotWriter
+
+IDLE_NS = 1_000_000_000
+"""A sleeping worker looks around after this long, should a wake-up ever be lost."""
+
+
+class Work:
+    """Makes batches until it is told to go home.
+
+    Parameters
+    ----------
+    worker : int
+        This worker's number.
+    room : Room
+        Where it gets memory.
+    seeds : "own", "borrow" or "none"
+        What happens to the global random numbers: a process has its own; the calling thread's
+        belong to the user and are put back; threads share them, so they are left alone.
+    """
+
+    def __init__(
+        self, ring: Ring, worker: int, source: Source, seed: int, room: Room, seeds: str
+    ) -> None:
+        self._ring = ring
+        self._worker = worker
+        self._source = source
+        self._seed = seed
+        self._writer = SlotWriter(ring, room)
+        self._epoch = 0
+        self._seeds = seeds
+        self._calls_hooks = seeds == "own" and source.hooks_epochs
+
+    def run(self) -> None:
+        """Work until the ring is stopped."""
+        while True:
+            try:
+                claim = self._ring.claim(self._worker, IDLE_NS)
+            except StopIteration:
+                return
+            if claim is not None:
+                self.make(claim)
+
+    def make_one(self) -> bool:
+        """Make one batch if a ticket is open; for the calling thread."""
+        claim = self._ring.claim(self._worker, 0)
+        if claim is not None:
+            self.make(claim)
+        return claim is not None
+
+    def make(self, claim: Claim) -> None:
+        """Make the batch of a ticket, whatever comes of it."""
+        self._writer.start(claim)
+        try:
+            with borrowed_globals() if self._seeds == "borrow" else nullcontext():
+                self._reach(claim.epoch)
+                self._seed_for(claim.epoch, claim.index)
+                self._source.make(Item(self._seed, claim.epoch, claim.index), self._writer)
+        except EndOfItems:
+            self._ring.publish(claim, END)
+        except BaseException as error:
+            self._writer.fail(presentable(error, claim.index, claim.epoch))
+
+    def _seed_for(self, epoch: int, index: int) -> None:
+        if self._seeds != "none":
+            seed_globals(self._seed, epoch, index)
+
+    def _reach(self, epoch: int) -> None:
+        """Bring this process's copy of the source to `epoch`; a late starter catches up."""
+        while self._calls_hooks and self._epoch < epoch:
+            self._epoch += 1
+            seed_globals(self._seed, self._epoch, EPOCH_HOOK)
+            self._source.start_epoch(self._epoch)

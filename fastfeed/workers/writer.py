@@ -1,0 +1,129 @@
+"""Puts a batch into its slot.
+
+A slot holds the arrays from its start on, each at a multiple of 64 bytes, and behind them the note.
+Where that does not fit, the batch spills: it travels in a segment of its own, and the parent
+learns from it how large slots have to be. The first batches of a source always do, because nobody
+knows their size before; no other probing is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring
+from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, view
+
+PLAIN_BUFFER = frozenset("?bBhHiIlLqQefdgFDGSU")
+"""dtype characters that the buffer protocol can export; others are copied by NumPy."""
+
+
+class Room(Protocol):
+    """Where a worker gets the memory that it writes to; one for each kind of worker."""
+
+    def slot(self, segment: int) -> Memory:
+        """Return the segment that a ticket names."""
+
+    def spill(self, n_bytes: int) -> Memory:
+        """Return a new segment for a batch that does not fit its slot."""
+
+    def send_spill(self, sequence: int) -> None:
+        """Give the last new segment to the parent, before the ticket is published."""
+
+    def pack_failure(self, error: BaseException, sequence: int) -> bytes:
+        """Return the note for an exception."""
+
+
+class SlotWriter:
+    """Writes one batch after the other; see `fastfeed.sources.base.Writer`."""
+
+    def __init__(self, ring: Ring, room: Room) -> None:
+        self._ring = ring
+        self._room = room
+        self._layouts = Layouts()
+        self._claim: Claim
+        self._memory: Memory
+        self._base = 0
+        self._limit = 0
+        self._spilled = False
+
+    def start(self, claim: Claim) -> None:
+        """Begin with a ticket."""
+        self._claim = claim
+        self._spilled = False
+        if claim.segment == NO_SEGMENT:
+            self._base = self._limit = 0
+        else:
+            self._memory = self._room.slot(claim.segment)
+            self._base = claim.offset
+            self._limit = claim.offset + claim.capacity
+
+    # -- called by sources ------------------------------------------------------------------
+
+    def write(self, batch: Tree) -> None:
+        """Copy a finished batch into the slot and publish it."""
+        layout, arrays = self._layouts.find(batch)
+        self._make_room(layout.data_bytes + len(layout.note))
+        end = 0
+        for array in arrays:
+            self._put(end, array)
+            end += -(-array.nbytes // 64) * 64
+        self.commit(layout)
+
+    def reserve(self, layout: Layout) -> Tree:
+        """Return the slot's arrays, to be filled in place."""
+        self._make_room(layout.data_bytes + len(layout.note))
+        return layout.views(self._memory, self._base)
+
+    def gather(self, leaf: ArrayLeaf, array: np.ndarray[Any, Any], rows: Any) -> None:
+        """Copy rows of an array to its place in the slot."""
+        if array.dtype.char in PLAIN_BUFFER:
+            self._memory.gather(self._base + leaf.offset, array, rows)
+        else:
+            np.take(array, rows, axis=0, out=view(self._memory, self._base, leaf))
+
+    def commit(self, layout: Layout) -> None:
+        """Write the note behind the arrays and publish."""
+        self._publish(DATA, layout.data_bytes, layout.note)
+
+    # -- called by the worker's loop --------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """Publish an exception in the batch's place."""
+        note = self._room.pack_failure(error, self._claim.sequence)
+        self._spilled = False  # what was half written is of no use
+        self.start(self._claim)
+        self._make_room(len(note))
+        self._publish(EXCEPTION, 0, note)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _make_room(self, n_bytes: int) -> None:
+        if n_bytes <= self._limit - self._base:
+            return
+        self._memory = self._room.spill(n_bytes)
+        self._base, self._limit = 0, len(self._memory)
+        self._spilled = True
+
+    def _put(self, offset: int, array: np.ndarray[Any, Any]) -> None:
+        if array.flags.c_contiguous and array.dtype.char in PLAIN_BUFFER:
+            self._memory.copy_in(self._base + offset, array)
+        else:
+            leaf = ArrayLeaf(offset, array.shape, array.dtype)
+            np.copyto(view(self._memory, self._base, leaf), array)
+
+    def _publish(self, kind: int, data_bytes: int, note: bytes) -> None:
+        if self._base + data_bytes + len(note) > self._limit:
+            self._move(data_bytes, data_bytes + len(note))
+        if note:
+            self._memory.copy_in(self._base + data_bytes, note)
+        if self._spilled:
+            self._room.send_spill(self._claim.sequence)
+        self._ring.publish(self._claim, kind, data_bytes, data_bytes, len(note), self._spilled)
+
+    def _move(self, data_bytes: int, needed: int) -> None:
+        """Objects made the note larger than expected: take the arrays along to a larger place."""
+        written = memoryview(self._memory)[self._base : self._base + data_bytes]
+        self._make_room(needed)
+        self._memory.copy_in(0, written)
