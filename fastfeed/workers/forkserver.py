@@ -187,7 +187,10 @@ def serve(fd: int) -> None:
 
 def fork_one(link: socket.socket, children: dict[int, int], poller: Any, main: Any) -> bool:
     """Handle one request; returns False when the parent has hung up."""
-    data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 2)
+    try:
+        data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 2)
+    except ConnectionResetError:  # it left without reading our last report
+        return False
     if not data:
         return False
     worker_fd, parent_pidfd = fds
