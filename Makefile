@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Both make .venv if it is not there. Needed: Linux, Python 3.11 or newer with venv, a C compiler.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd csrc/*.c csrc/*.h)
+
+.PHONY: demo test lint test-c test-python long package sanitize bench clean
+
+demo: .venv/demo
+	$(BIN)/python -m examples.train_photos
+
+test: lint test-c test-python
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest fastfeed._core --allowlist tests/stubtest-allow.txt
+
+test-c:
+	$(MAKE) -C tests/c check tsan
+
+test-python: .venv/test
+	$(BIN)/python -m pytest
+
+# What takes minutes: more deaths, larger models of the protocol.
+long: .venv/test
+	$(MAKE) -C tests/c long model
+	$(BIN)/python -m pytest -m long
+
+# The sdist, a wheel built from it, and both installed into empty environments.
+package: .venv/test
+	sh tests/package.sh $(BIN)/python
+
+# The Python suite with the core under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: .venv/test
+	sh tests/sanitize.sh
+
+bench: .venv/test
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf build dist *.egg-info fastfeed/_core.c fastfeed/_core.*.so .venv
+	$(MAKE) -C tests/c clean
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	touch $@
+
+# torch first: its version decides which of its packages the others accept.
+.venv/test: .venv/bin/python $(NATIVE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
