@@ -118,7 +118,8 @@ class Feed:
 
     def _limit(self) -> int:
         """Until the size of a batch is known, each travels in a segment of its own, which costs
-        more: one a worker is enough to find out."""
+        more: one a worker is enough to find out.
+        """
         if self._slots.sized:
             return self._ahead
         return min(self._ahead, max(1, self._pool.size))

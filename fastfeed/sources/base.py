@@ -14,7 +14,8 @@ from fastfeed.structure import Layout, Tree
 
 class EndOfItems(Exception):
     """A generator or iterator has no more items (an IndexError or StopIteration would be the
-    user's own)."""
+    user's own).
+    """
 
 
 class Writer(Protocol):
@@ -52,7 +53,8 @@ class Item:
     @property
     def rng(self) -> np.random.Generator:
         """A generator seeded from (seed, epoch, index): the same in whichever worker, at
-        whichever attempt."""
+        whichever attempt.
+        """
         if self._rng is None:
             key = philox_key(self.seed, self.epoch, self.index)
             self._rng = np.random.Generator(np.random.Philox(key=key))

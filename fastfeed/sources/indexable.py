@@ -32,7 +32,8 @@ def own_hook(items: Any, name: str) -> Any:
     """Return a hook method that the user wrote; None for the empty ones that Keras inherits."""
     hook = getattr(items, name, None)
     module = getattr(hook, "__module__", None) or ""
-    return hook if callable(hook) and module.partition(".")[0] not in {"keras", "tf_keras"} else None
+    is_empty = module.partition(".")[0] in {"keras", "tf_keras"}
+    return hook if callable(hook) and not is_empty else None
 
 
 class EpochHooks:

@@ -42,7 +42,8 @@ def pack(error: BaseException) -> bytes:
         return packed
     except Exception:
         name = f"{type(error).__module__}.{type(error).__qualname__}"
-        return pickle.dumps((SourceError(f"{name}: {error} (this exception does not pickle)"), text))
+        stand_in = SourceError(f"{name}: {error} (this exception does not pickle)")
+        return pickle.dumps((stand_in, text))
 
 
 def unpack(packed: bytes, worker: int, index: int, epoch: int) -> BaseException:

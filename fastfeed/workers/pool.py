@@ -34,7 +34,8 @@ class Pool(Protocol):
 
     def announce(self, number: int, segment: Segment, fd: int, retired: list[int]) -> None:
         """Tell the workers of a new segment, before any ticket names it, and of the numbers of
-        those that no ticket names any more."""
+        those that no ticket names any more.
+        """
 
     def tend(self) -> None:
         """Replace workers that died. Called before each sleep of the parent.

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.random  # in the fork server already: its first use costs every worker 10 ms otherwise
 
+MASK = 2**64 - 1
 EPOCH_HOOK = 2**64 - 2
 """Stands for the index where a source's epoch hooks are called."""
 
@@ -18,9 +20,9 @@ def seed_globals(seed: int, epoch: int, index: int) -> None:
     The three are mixed by 64-bit odd constants (SplitMix64: Steele et al., "Fast splittable
     pseudorandom number generators", OOPSLA'14), so that neighbouring items share nothing.
     """
-    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + index + 1) & 0xFFFF_FFFF_FFFF_FFFF
-    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFF_FFFF_FFFF_FFFF
-    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & 0xFFFF_FFFF_FFFF_FFFF
+    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + index + 1) & MASK
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & MASK
     mixed ^= mixed >> 31
     random.seed(mixed)
     np.random.seed(mixed & 0xFFFF_FFFF)

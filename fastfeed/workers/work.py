@@ -1,5 +1,6 @@
 """One worker's loop: claim a ticket, make the batch, publish it. The same in a process, a thread
-and the calling thread."""
+and the calling thread.
+"""
 
 from __future__ import annotations
 
