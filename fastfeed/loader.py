@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ from fastfeed.slots import Slots
 from fastfeed.sources.base import Source
 from fastfeed.sources.recognise import Options, Plan, plan
 from fastfeed.sources.streams import IteratorSource
+from fastfeed.structure import Tree
 from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
@@ -125,6 +127,7 @@ class Loader:
         check_numbers(batch_size, workers, max_queue_size, seed)
         if device is not None:
             raise ArgumentError("device must be None (batches in host memory).", repr(device))
+        self.framework = framework
         self._convert: Convert = converter(framework)
         options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
         plan_ = plan(source, options)
@@ -171,7 +174,7 @@ class Loader:
                 "This loop was ended by a newer one over the same loader: a loader serves one "
                 "loop at a time. Make a second Loader for a second loop."
             )
-        opened = self._engine.feed.next()
+        opened = self._engine.next()
         if opened is None:
             raise StopIteration
         return hand_over(self._convert, *opened)
@@ -259,7 +262,8 @@ class ParentHooks:
 
 class Engine:
     """Everything that has to be taken down in the right order; knows nothing of its `Loader`, so
-    that a forgotten loader is collected and closes it."""
+    that a forgotten loader is collected and closes it.
+    """
 
     def __init__(
         self,
@@ -274,6 +278,9 @@ class Engine:
         hooks: ParentHooks,
     ) -> None:
         self.pid = os.getpid()
+        # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
+        # the loader in the thread that waits for a batch.
+        self._consumer = threading.RLock()
         self._ring, self._ring_fd = make_ring(ahead, max(1, plan_.workers))
         try:
             self._pool = self._make_pool(plan_, seed, environment)
@@ -318,6 +325,11 @@ class Engine:
         """Hooks change the source, so no item of the old epoch may be in the making then."""
         return bool(self._ring.ready == self._ring.outstanding)
 
+    def next(self) -> tuple[_core.Lease, Tree] | None:
+        """Return the next batch as `Feed.next` does."""
+        with self._consumer:
+            return self.feed.next()
+
     def stats(self) -> Stats:
         """Return the running totals."""
         counters = self.feed.counters
@@ -336,10 +348,11 @@ class Engine:
         """End everything. In a fork of the process that made it: nothing, it is not ours."""
         if self.pid != os.getpid():
             return
-        self.feed.close()
-        self._pool.close()
-        self._slots.close()
-        os.close(self._ring_fd)
+        self.feed.close()  # a consumer that waits in another thread leaves soon
+        with self._consumer:
+            self._pool.close()
+            self._slots.close()
+            os.close(self._ring_fd)
 
 
 def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:
