@@ -34,7 +34,6 @@
 
 enum ff_kind {
   FF_DATA,      /* the slot holds a batch */
-  FF_SPILLED,   /* larger than its slot: it waits in a segment of its own */
   FF_EXCEPTION, /* the note holds a pickled exception */
   FF_END,       /* the generator has no more items */
   FF_CRASHED,   /* this ticket killed a worker too often; written by the parent */
@@ -52,10 +51,11 @@ typedef struct {
   uint64_t capacity;
 } ff_ticket;
 
-/* What was made: `data_bytes` of arrays, then at `note_offset` a note of `note_bytes`. */
+/* What was made: `data_bytes` of arrays, then at `note_offset` a note of `note_bytes`. `spilled`:
+ * not in the slot, which was too small, but in a segment that the worker brought. */
 typedef struct {
   uint32_t kind;
-  uint32_t reserved;
+  uint32_t spilled;
   uint64_t data_bytes;
   uint64_t note_offset;
   uint64_t note_bytes;
