@@ -16,7 +16,11 @@ static uint64_t make_word(uint64_t sequence, uint32_t attempt, uint32_t owner_pl
                           enum state state) {
   return sequence << 24 | (uint64_t)attempt << 16 | (uint64_t)owner_plus_1 << 4 | state;
 }
+/* The low 40 bits: head and tail count on where this wraps. */
 static uint64_t word_sequence(uint64_t word) { return word >> 24; }
+static bool same_ticket(uint64_t word, uint64_t sequence) {
+  return word_sequence(word) == word_sequence(sequence << 24);
+}
 static uint32_t word_attempt(uint64_t word) { return word >> 16 & 0xff; }
 static uint32_t word_owner(uint64_t word) { return word >> 4 & 0xfff; }
 static enum state word_state(uint64_t word) { return (enum state)(word & 0xf); }
@@ -96,10 +100,10 @@ int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64
   ff_entry *entry = entry_at(ring, tail);
   if (word_state(ff_load_relaxed64(&entry->word)) != EMPTY) return -EAGAIN;
   entry->ticket = *ticket;
-  uint32_t owner = worker == FF_ANY_WORKER ? 0 : worker + 1;
+  entry->addressee = worker == FF_ANY_WORKER ? 0 : worker + 1;
   /* SYNC post: release. Without it a worker could claim the entry and read the previous ticket,
    * so write into a slot that now belongs to somebody else. */
-  ff_store_release64(&entry->word, make_word(tail, 0, owner, OPEN));
+  ff_store_release64(&entry->word, make_word(tail, 0, entry->addressee, OPEN));
   ff_store_relaxed64(&ring->header->tail, tail + 1); /* a hint: `work` below orders the look */
   *sequence = tail;
   wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
@@ -109,7 +113,7 @@ int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64
 static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
   /* SYNC publish: acquire. Without it the parent could read the slot before its bytes arrive. */
   *word = ff_load_acquire64(&entry_at(ring, sequence)->word);
-  return word_state(*word) == READY && word_sequence(*word) == sequence;
+  return word_state(*word) == READY && same_ticket(*word, sequence);
 }
 
 /* Unordered: tickets above head may be gone already, so head moves over everything that is. */
@@ -205,7 +209,7 @@ static void reopen_or_give_up(ff_entry *entry, uint64_t word, uint32_t max_retri
     entry->result = (ff_result){.kind = FF_CRASHED};
     ff_store_release64(&entry->word, make_word(sequence, attempt, word_owner(word), READY));
   } else {
-    ff_store_release64(&entry->word, make_word(sequence, attempt + 1, 0, OPEN));
+    ff_store_release64(&entry->word, make_word(sequence, attempt + 1, entry->addressee, OPEN));
   }
 }
 

@@ -61,7 +61,8 @@ typedef struct {
   uint64_t note_bytes;
 } ff_result;
 
-/* A ticket in a worker's hands. `word` is the proof of ownership that publish needs. */
+/* A ticket in a worker's hands. `word` is the proof of ownership that publish needs; `sequence` is
+ * what fits in a word, the low 40 bits. */
 typedef struct {
   ff_ticket ticket;
   uint64_t word;
@@ -101,6 +102,7 @@ typedef struct {
   _Alignas(FF_LINE) ff_a64 word;
   ff_ticket ticket;
   ff_result result;
+  uint32_t addressee; /* worker + 1, 0: anybody; FILLING overwrites it in the word */
 } ff_entry;
 
 _Static_assert(sizeof(ff_header) == 7 * FF_LINE, "the header is shared: its layout is the ABI");
@@ -145,8 +147,8 @@ void ff_ring_reset_worker(ff_ring *ring, uint32_t worker);
 
 /* -- any thread of the parent, after the whole process `worker` is gone ------------------- */
 
-/* Re-open what the dead worker held, with the same slot; what has been tried more than
- * `max_retries` times again becomes FF_CRASHED. Wakes everybody, because the dead may have
+/* Re-open what the dead worker held, for the same slot and addressee; what has been tried more
+ * than `max_retries` times again becomes FF_CRASHED. Wakes everybody, because the dead may have
  * swallowed a wake-up. Returns the number of tickets that it held. */
 uint32_t ff_ring_reclaim(ff_ring *ring, uint32_t worker, uint32_t max_retries);
 
