@@ -20,6 +20,9 @@ struct ff_monitor {
   pthread_mutex_t lock; /* of the two tables, `ending` */
   int *fds;             /* [n_workers], -1 where nobody is watched */
   bool *died;           /* [n_workers], reported by ff_monitor_next_death() */
+  /* The thread's own: what it polls (the doorbell first), and whose descriptors those are. */
+  struct pollfd *polled; /* [n_workers + 1] */
+  uint32_t *owners;      /* [n_workers + 1] */
 };
 
 static void ring_doorbell(ff_monitor *monitor) {
@@ -35,38 +38,43 @@ static void clear_doorbell(ff_monitor *monitor) {
 }
 
 static void bury(ff_monitor *monitor, uint32_t worker) {
+  /* All under the lock: who is told of this death by ff_monitor_next_death() starts a new worker
+   * of the same number, and reclaim must not take that one's tickets for the dead one's. */
   pthread_mutex_lock(&monitor->lock);
   close(monitor->fds[worker]);
   monitor->fds[worker] = -1;
   monitor->died[worker] = true;
-  pthread_mutex_unlock(&monitor->lock);
   /* Count first: reclaim's wake-up must find the count changed, or the parent would sleep on. */
   ff_add_seq32(&monitor->deaths, 1); /* SYNC death: release */
   ff_ring_reclaim(&monitor->ring, worker, monitor->max_retries);
+  pthread_mutex_unlock(&monitor->lock);
 }
 
-/* Entry 0 is the doorbell; returns false when it is time to end. */
-static bool collect(ff_monitor *monitor, struct pollfd *polled) {
-  polled[0] = (struct pollfd){.fd = monitor->doorbell, .events = POLLIN};
+/* Number of descriptors to poll; 0 when it is time to end. Only those in use are listed: poll
+ * refuses a list longer than the limit of open files, which the table may well be. */
+static uint32_t collect(ff_monitor *monitor) {
+  uint32_t count = 0;
+  monitor->polled[count++] = (struct pollfd){.fd = monitor->doorbell, .events = POLLIN};
   pthread_mutex_lock(&monitor->lock);
-  bool go_on = !monitor->ending;
-  for (uint32_t i = 0; i < monitor->ring.header->n_workers; i++)
-    polled[i + 1] = (struct pollfd){.fd = monitor->fds[i], .events = POLLIN};
+  for (uint32_t i = 0; i < monitor->ring.header->n_workers; i++) {
+    if (monitor->fds[i] < 0) continue;
+    monitor->owners[count] = i;
+    monitor->polled[count++] = (struct pollfd){.fd = monitor->fds[i], .events = POLLIN};
+  }
+  if (monitor->ending) count = 0;
   pthread_mutex_unlock(&monitor->lock);
-  return go_on;
+  return count;
 }
 
 static void *watch(void *argument) {
   ff_monitor *monitor = argument;
-  uint32_t n_workers = monitor->ring.header->n_workers;
-  struct pollfd *polled = calloc(n_workers + 1, sizeof *polled);
-  while (polled && collect(monitor, polled)) {
-    if (poll(polled, n_workers + 1, -1) < 0) continue; /* EINTR */
-    if (polled[0].revents) clear_doorbell(monitor);
-    for (uint32_t i = 0; i < n_workers; i++)
-      if (polled[i + 1].revents) bury(monitor, i);
+  uint32_t count;
+  while ((count = collect(monitor))) {
+    if (poll(monitor->polled, count, -1) < 0) continue; /* EINTR */
+    if (monitor->polled[0].revents) clear_doorbell(monitor);
+    for (uint32_t i = 1; i < count; i++)
+      if (monitor->polled[i].revents) bury(monitor, monitor->owners[i]);
   }
-  free(polled);
   return NULL;
 }
 
@@ -77,6 +85,8 @@ static void release(ff_monitor *monitor) {
   pthread_mutex_destroy(&monitor->lock);
   free(monitor->fds);
   free(monitor->died);
+  free(monitor->polled);
+  free(monitor->owners);
   free(monitor);
 }
 
@@ -90,18 +100,23 @@ static int start_thread(ff_monitor *monitor) {
   return -rc;
 }
 
+static int allocate(ff_monitor *monitor, uint32_t n_workers) {
+  monitor->fds = malloc(n_workers * sizeof *monitor->fds);
+  monitor->died = calloc(n_workers, sizeof *monitor->died);
+  monitor->polled = calloc(n_workers + 1, sizeof *monitor->polled);
+  monitor->owners = calloc(n_workers + 1, sizeof *monitor->owners);
+  for (uint32_t i = 0; monitor->fds && i < n_workers; i++) monitor->fds[i] = -1;
+  return monitor->fds && monitor->died && monitor->polled && monitor->owners ? 0 : -ENOMEM;
+}
+
 int ff_monitor_start(const ff_ring *ring, uint32_t max_retries, ff_monitor **result) {
   ff_monitor *monitor = calloc(1, sizeof *monitor);
   if (!monitor) return -ENOMEM;
-  uint32_t n_workers = ring->header->n_workers;
   monitor->ring = *ring;
   monitor->max_retries = max_retries;
   pthread_mutex_init(&monitor->lock, NULL);
   monitor->doorbell = eventfd(0, EFD_CLOEXEC);
-  monitor->fds = malloc(n_workers * sizeof *monitor->fds);
-  monitor->died = calloc(n_workers, sizeof *monitor->died);
-  for (uint32_t i = 0; monitor->fds && i < n_workers; i++) monitor->fds[i] = -1;
-  int rc = !monitor->fds || !monitor->died ? -ENOMEM : monitor->doorbell < 0 ? -EMFILE : 0;
+  int rc = monitor->doorbell < 0 ? -errno : allocate(monitor, ring->header->n_workers);
   if (!rc) rc = start_thread(monitor);
   if (rc)
     release(monitor);
