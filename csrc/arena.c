@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEP (256ull << 20) /* allocate this much between two looks at the headroom */
+#define STEP (16ull << 20) /* allocate this much between two looks at the headroom */
 #define PATH_BYTES 4096
 
 #ifndef MADV_POPULATE_WRITE
@@ -45,34 +45,53 @@ static uint64_t subtract(uint64_t limit, uint64_t used) {
   return limit > used ? limit - used : 0;
 }
 
-/* Page cache that the kernel would give back counts as used by the cgroup, but is free for us. */
-static uint64_t cgroup_leaves(const char *root, const char *folder, const char *limit,
-                              const char *used, const char *cache) {
-  uint64_t current = read_in(root, folder, used, "");
-  uint64_t inactive = read_in(root, folder, "memory.stat", cache);
-  if (inactive != UINT64_MAX) current = subtract(current, inactive);
-  return subtract(read_in(root, folder, limit, ""), current);
-}
-
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* A limit may be set on any group above ours: look at each, from the inner to the root. */
-static uint64_t version_2_leaves(const char *root) {
-  char name[PATH_BYTES], line[PATH_BYTES / 2] = "", folder[PATH_BYTES];
-  uint64_t free_bytes = UINT64_MAX;
-  snprintf(name, sizeof name, "%s/proc/self/cgroup", root);
+/* What one version of cgroups calls its files, and our group in /proc/self/cgroup. */
+typedef struct {
+  const char *mount, *group, *limit, *used, *cache;
+} cgroup_names;
+
+static const cgroup_names version_1 = {"/sys/fs/cgroup/memory", ":memory:", "memory.limit_in_bytes",
+                                       "memory.usage_in_bytes", "total_inactive_file"};
+static const cgroup_names version_2 = {"/sys/fs/cgroup", "0::", "memory.max", "memory.current",
+                                       "inactive_file"};
+
+/* Page cache that the kernel would give back counts as used by the cgroup, but is free for us. */
+static uint64_t group_leaves(const char *root, const char *folder, const cgroup_names *names) {
+  uint64_t used = read_in(root, folder, names->used, "");
+  uint64_t cache = read_in(root, folder, "memory.stat", names->cache);
+  if (cache != UINT64_MAX) used = subtract(used, cache);
+  return subtract(read_in(root, folder, names->limit, ""), used);
+}
+
+/* `folder` becomes that of our group, or the mount where /proc does not tell. */
+static void find_group(const char *root, const cgroup_names *names, char folder[PATH_BYTES]) {
+  char name[PATH_BYTES], line[PATH_BYTES / 2];
+  snprintf(folder, PATH_BYTES, "%s", names->mount);
+  if (snprintf(name, sizeof name, "%s/proc/self/cgroup", root) >= (int)sizeof name) return;
   FILE *file = fopen(name, "re");
-  while (file && fgets(line, sizeof line, file))
-    if (!strncmp(line, "0::", 3)) break;
-  if (file) fclose(file);
-  if (strncmp(line, "0::", 3)) return free_bytes;
-  line[strcspn(line, "\n")] = 0;
-  snprintf(folder, sizeof folder, "/sys/fs/cgroup%s", line + 3);
+  if (!file) return;
+  while (fgets(line, sizeof line, file)) {
+    const char *group = strstr(line, names->group);
+    if (!group) continue;
+    line[strcspn(line, "\n")] = 0;
+    snprintf(folder, PATH_BYTES, "%s%s", names->mount, group + strlen(names->group));
+    break;
+  }
+  fclose(file);
+}
+
+/* A limit may be set on any group above ours: look at each, from the inner to the mount. In a
+ * container the path is often one that only the host can see; then the mount is our group. */
+static uint64_t groups_leave(const char *root, const cgroup_names *names) {
+  char folder[PATH_BYTES];
+  uint64_t free_bytes = UINT64_MAX;
+  find_group(root, names, folder);
   for (;;) {
-    free_bytes = least(free_bytes, cgroup_leaves(root, folder, "memory.max", "memory.current",
-                                                 "inactive_file"));
+    free_bytes = least(free_bytes, group_leaves(root, folder, names));
     char *slash = strrchr(folder, '/');
-    if (!slash || slash <= folder + strlen("/sys/fs")) return free_bytes;
+    if (slash < folder + strlen(names->mount)) return free_bytes;
     *slash = 0;
   }
 }
@@ -80,22 +99,23 @@ static uint64_t version_2_leaves(const char *root) {
 uint64_t ff_headroom(const char *root) {
   uint64_t kib = read_number(root, "/proc/meminfo", "MemAvailable:");
   uint64_t free_bytes = kib == UINT64_MAX ? kib : kib * 1024;
-  free_bytes = least(free_bytes, version_2_leaves(root));
-  free_bytes = least(free_bytes,
-                     cgroup_leaves(root, "/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                   "memory.usage_in_bytes", "total_inactive_file"));
+  free_bytes = least(free_bytes, groups_leave(root, &version_2));
+  free_bytes = least(free_bytes, groups_leave(root, &version_1));
   return free_bytes == UINT64_MAX ? free_bytes : free_bytes / 10 * 8;
 }
 
 /* -- memfd --------------------------------------------------------------------------------- */
 
-/* In steps, with a look before each: another job may have taken the memory meanwhile. */
+/* In steps, with a look before each: another job may have taken the memory meanwhile. A signal
+ * makes some kernels give the step back; a short step gets done between two ticks of a timer. */
 static int allocate(int fd, uint64_t bytes, const char *root) {
-  for (uint64_t done = 0; done < bytes; done += STEP) {
-    uint64_t step = least(STEP, bytes - done);
+  for (uint64_t done = 0, step; done < bytes;) {
+    step = least(STEP, bytes - done);
     if (ff_headroom(root) < step) return -ENOMEM;
     int rc = posix_fallocate(fd, (off_t)done, (off_t)step);
+    if (rc == EINTR) continue;
     if (rc) return -rc;
+    done += step;
   }
   return 0;
 }
