@@ -57,14 +57,18 @@ int ff_gather(void *to, const void *from, size_t row_bytes, int64_t n_rows, cons
   uint8_t *target = to;
   /* Short rows gain nothing from streaming: each would end in two half lines. */
   int stream = row_bytes >= 16 * LINE && row_bytes * count >= FF_STREAM_FROM;
+  int rc = 0;
   for (size_t i = 0; i < count; i++, target += row_bytes) {
-    if (rows[i] < 0 || rows[i] >= n_rows) return -ERANGE;
+    if (rows[i] < 0 || rows[i] >= n_rows) {
+      rc = -ERANGE;
+      break;
+    }
     const uint8_t *row = (const uint8_t *)from + (size_t)rows[i] * row_bytes;
     if (stream)
       copy_part(target, row, row_bytes);
     else
       memcpy(target, row, row_bytes);
   }
-  if (stream) drain_streams();
-  return 0;
+  if (stream) drain_streams(); /* after a bad row too: the slot goes to another worker next */
+  return rc;
 }
