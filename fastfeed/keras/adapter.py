@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
 from fastfeed.errors import ArgumentError
 from fastfeed.keras import host
-from fastfeed.keras.feed import Feed
+from fastfeed.keras.epochs import Epochs
+from fastfeed.keras.tensorflow import TensorFlowDataset, Transform
 from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
 
-Transform = Callable[[Any], Any]
-
 
 def adapter(
-    loader: Loader,
-    class_weight: Mapping[int, float] | None = None,
-    steps_per_execution: int = 1,
+    loader: Loader, class_weight: Mapping[int, float] | None = None, model: Any = None
 ) -> Any:
-    """Make a Keras data adapter of a loader, for ``model.fit(x=adapter(loader), ...)``.
+    """Make a Keras data adapter of a loader, for ``model.fit(adapter(loader), ...)``.
 
     Keras ignores ``class_weight``, ``y``, ``batch_size`` and ``shuffle`` of a ``fit`` that is
-    given an adapter: pass ``class_weight`` here, the others to the Loader.
+    given an adapter: pass ``class_weight`` here, and the others to the Loader.
 
     Parameters
     ----------
@@ -32,9 +29,10 @@ def adapter(
         batch). It is not closed by the adapter. Give a loader to one adapter only.
     class_weight : mapping of int to float, optional
         Weight of each class, applied as ``sample_weight``; for training only.
-    steps_per_execution : int
-        What the model was compiled with, if not 1. It matters only where the data ends in the
-        middle of such a group of steps.
+    model : keras.Model, optional
+        The compiled model that will read it. Needed if it was compiled with
+        ``steps_per_execution``; otherwise it saves TensorFlow from tracing the step again for a
+        smaller last batch.
 
     Returns
     -------
@@ -44,9 +42,11 @@ def adapter(
     Raises
     ------
     ArgumentError
-        `loader` is no Loader or hands out another framework's arrays; `class_weight` is no map.
+        `loader` is no Loader or hands out another framework's tensors; `class_weight` is no map;
+        `model` is no Keras model.
     UnsupportedHost
-        Keras is missing, older than 3.7 or on another backend than TensorFlow.
+        Keras is missing, older than 3.7 or on another backend than TensorFlow, or the model is
+        trained under a distribution strategy.
 
     Examples
     --------
@@ -64,69 +64,17 @@ def adapter(
             f'Keras runs on {backend}: make the Loader with framework="{backend}".',
             f'framework="{loader.framework}"',
         )
-    transform = _class_weights(class_weight) if class_weight is not None else None
-    return _adapter_class()(Feed(loader), transform, steps_per_execution)
+    if model is not None:
+        host.check_model(model)
+    transform = None if class_weight is None else _weigher(class_weight)
+    return _adapter_class()(Epochs(loader), transform, model)
 
 
-def _class_weights(class_weight: Mapping[int, float]) -> Transform:
+def _weigher(class_weight: Mapping[int, float]) -> Transform:
     """Return what adds class weights to a batch, in Keras's floating type, as tensors."""
     import keras
-    import tensorflow as tf
 
-    return ClassWeights(class_weight, keras.config.floatx(), tf.convert_to_tensor).apply
-
-
-class TensorFlowBatches:
-    """The iterator that Keras's TensorFlow trainer reads in place of one over a tf.data.Dataset.
-
-    Keras takes the batches of one execution with ``zip(range(steps_per_execution), iterator)``
-    and runs the compiled step on each, as ``train_on_batch`` does.
-    """
-
-    def __init__(self, feed: Feed, transform: Transform | None, steps_per_execution: int) -> None:
-        self._feed = feed
-        self._transform = transform
-        self._group = steps_per_execution
-        self._taken = 0
-        self._begun = False
-
-    def __iter__(self) -> TensorFlowBatches:
-        return self
-
-    def __next__(self) -> Any:
-        if not self._begun:
-            self._begun = True
-            self._feed.restart()
-        try:
-            batch = self._feed.take()
-        except StopIteration:
-            self._end()
-        self._taken += 1
-        return batch if self._transform is None else self._transform(batch)
-
-    def _end(self) -> NoReturn:
-        """Raise what Keras understands as the end of the data.
-
-        In the middle of a group StopIteration ends the `zip`, and Keras reports the steps that
-        were done. At the start of one `zip` would swallow it and Keras return an unbound variable.
-        """
-        import tensorflow as tf
-
-        in_group = self._taken % self._group
-        self._taken = 0
-        if in_group:
-            raise StopIteration
-        raise tf.errors.OutOfRangeError(None, None, "the source has no more batches")
-
-
-class _TensorFlowDataset:
-    """What Keras calls ``iter()`` on, once or more an epoch."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
-
-    def __iter__(self) -> TensorFlowBatches:
-        return TensorFlowBatches(*self._arguments)
+    return ClassWeights(class_weight, keras.config.floatx(), keras.ops.convert_to_tensor).apply
 
 
 @cache
@@ -135,28 +83,28 @@ def _adapter_class() -> Any:
     base = host.data_adapter_class()
 
     class LoaderAdapter(base):  # type: ignore[misc, valid-type]
-        """Keras's view of a loader."""
+        """Keras's view of a loader. The hooks and getters are called by Keras alone."""
 
         has_partial_batch = None
         partial_batch_size = None
         batch_size = None
 
-        def __init__(self, feed: Feed, transform: Transform | None, group: int) -> None:
-            self.feed = feed
+        def __init__(self, source: Epochs, transform: Transform | None, model: Any) -> None:
+            self.source = source
             self._transform = transform
-            self._group = group
+            self._model = model
 
         @property
         def num_batches(self) -> int | None:
-            return self.feed.batches_per_epoch
+            return self.source.batches_per_epoch
 
-        def get_tf_dataset(self) -> _TensorFlowDataset:
-            return _TensorFlowDataset(self.feed, self._transform, self._group)
+        def get_tf_dataset(self) -> TensorFlowDataset:
+            return TensorFlowDataset(self.source, self._transform, self._model)
 
         def on_epoch_begin(self) -> None:
-            self.feed.begin_epoch()
+            self.source.begin_epoch()
 
         def close(self) -> None:
-            self.feed.close()
+            self.source.close()
 
     return LoaderAdapter

@@ -130,7 +130,8 @@ def whole_steps(steps: Any, name: str) -> int | None:
     number = isinstance(steps, Real) and not isinstance(steps, bool)
     if not number or not 0 < steps < math.inf:
         raise ArgumentError(f"{name} must be a number of batches, 1 or more.", f"{name}={steps!r}")
-    return math.ceil(steps)
+    whole: int = math.ceil(steps)
+    return whole
 
 
 def require_steps(steps: int | None, name: str, loader: Loader, source: Any) -> None:

@@ -15,6 +15,7 @@ from fastfeed.errors import ArgumentError
 from fastfeed.keras import host
 from fastfeed.keras.adapter import adapter
 from fastfeed.keras.arguments import LoaderArguments, require_steps, whole_steps
+from fastfeed.keras.epochs import Epochs
 from fastfeed.loader import Loader
 
 
@@ -103,7 +104,7 @@ def fit_generator(
             training,
             epochs=epochs,
             verbose=verbose,
-            callbacks=_with_end_of_data(callbacks, training.feed, epochs),
+            callbacks=_with_end_of_data(callbacks, training.source, epochs),
             validation_data=validation_data,
             validation_batch_size=loader_options.get("batch_size"),
             validation_steps=val_steps,
@@ -220,7 +221,7 @@ def _feeding(
             options = making.for_source(source)
             loader = opened.enter_context(Loader(source, framework=host.backend(), **options))
         require_steps(steps, steps_name, loader, source)
-        data = adapter(loader, class_weight, model.steps_per_execution)
+        data = adapter(loader, class_weight, model)
         opened.callback(data.close)
         yield data
 
@@ -245,20 +246,20 @@ def _is_source(data: Any) -> bool:
     return isinstance(data, (Loader, Iterator)) or hasattr(data, "__getitem__") or callable(data)
 
 
-def _with_end_of_data(callbacks: Any, feed: Any, epochs: int) -> list[Any]:
+def _with_end_of_data(callbacks: Any, source: Epochs, epochs: int) -> list[Any]:
     """Add a callback that ends the training before an epoch for which no data is left.
 
     Keras itself would go on, and log a loss of 0 for an epoch without a step.
     """
     import keras
 
-    given = keras.tree.flatten(callbacks or [])
-    if feed.batches_per_epoch is not None:
+    given: list[Any] = keras.tree.flatten(callbacks or [])
+    if source.batches_per_epoch is not None:
         return given
 
-    class EndOfData(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class EndOfData(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            if epoch + 1 < epochs and not self.model.stop_training and not feed.has_next():
+            if epoch + 1 < epochs and not self.model.stop_training and not source.has_next():
                 warnings.warn(
                     f"The source is used up: training ends after {epoch + 1} of {epochs} epochs.",
                     stacklevel=2,

@@ -70,7 +70,8 @@ class ClassWeights:
         classes = np.round(labels).astype(np.int64)
         nearest = np.searchsorted(self._classes, classes).clip(max=self._classes.size - 1)
         known = self._classes[nearest] == classes
-        return np.where(known, self._weights[nearest], self._weights.dtype.type(1))
+        weights: Weights = np.where(known, self._weights[nearest], self._weights.dtype.type(1))
+        return weights
 
     def apply(self, batch: Any) -> Any:
         """Return the batch ``(x, y)`` or ``(x, y, sample_weight)`` with the weights in it.

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastfeed.errors import SourceError, SourceExhausted
+from fastfeed.errors import RemoteTraceback, SourceError, SourceExhausted
 from fastfeed.loader import Loader
 
 _END = object()
 
 
-class Feed:
+class Epochs:
     """Hands out a loader's batches epoch by epoch.
 
     A pass begins when its first batch is taken, never earlier: Keras asks for more iterators than
@@ -64,12 +64,11 @@ class Feed:
         SourceError
             A whole pass had no batch.
         """
-        if self._ahead:
-            batch = self._ahead.pop()
-        else:
-            batch = _END if self._pass is None else next(self._pass, _END)
-            if batch is _END and self._epoch_is_empty:
-                batch = self._first_of_new_pass()
+        try:
+            batch = self._ahead.pop() if self._ahead else self._next()
+        except Exception as error:
+            _note_cause(error)
+            raise
         if batch is _END:
             self._pass = None
             raise StopIteration
@@ -92,10 +91,19 @@ class Feed:
             self._pass.close()  # type: ignore[attr-defined]
             self._pass = None
 
-    def _first_of_new_pass(self) -> Any:
+    def _next(self) -> Any:
+        batch = _END if self._pass is None else next(self._pass, _END)
+        if batch is not _END or not self._epoch_is_empty:
+            return batch
         self._pass = iter(self._loader)
         batch = next(self._pass, _END)
         if batch is _END:
             self._pass = None
             raise SourceError("The source gave no batch at all: there is nothing to train on.")
         return batch
+
+
+def _note_cause(error: Exception) -> None:
+    """Write the worker's traceback into the exception itself: Keras raises it ``from None``."""
+    if isinstance(error.__cause__, RemoteTraceback):
+        error.add_note(str(error.__cause__))
