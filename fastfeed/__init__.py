@@ -10,8 +10,17 @@ neither TensorFlow, PyTorch, JAX, CuPy nor Keras.
 """
 
 from fastfeed.errors import FastFeedError
+from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 from fastfeed.loader import Loader
 from fastfeed.structure import ArraySpec
 
 __version__ = "0.1.0"
-__all__ = ["ArraySpec", "FastFeedError", "Loader", "__version__"]
+__all__ = [
+    "ArraySpec",
+    "FastFeedError",
+    "Loader",
+    "__version__",
+    "evaluate_generator",
+    "fit_generator",
+    "predict_generator",
+]
