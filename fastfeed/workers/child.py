@@ -41,6 +41,7 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
 def work(link: socket.socket) -> None:
     """Receive what to do, then do it until told to stop."""
     task, (ring_fd, source_fd) = receive_message(link)
+    os.environ.clear()
     os.environ.update(task["environment"])
     os.chdir(task["folder"])
     sys.path[:] = task["path"]

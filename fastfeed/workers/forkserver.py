@@ -40,7 +40,8 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "numpy",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
-MESSAGE_BYTES = 65536
+MESSAGE_BYTES = 200_000
+"""Just below what a socket takes in one packet; a task carries the environment."""
 START_S = 60.0
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"

@@ -15,7 +15,13 @@ from fastfeed.errors import WorkersLost
 from fastfeed.sources.base import Source
 from fastfeed.workers import payload
 from fastfeed.workers.failures import unpack
-from fastfeed.workers.forkserver import SERVER, readable, receive_message, send_message
+from fastfeed.workers.forkserver import (
+    ENVIRONMENT,
+    SERVER,
+    readable,
+    receive_message,
+    send_message,
+)
 
 PATIENCE_S = 0.5
 """Workers in the middle of an item get this long to finish when the loader is closed."""
@@ -113,7 +119,8 @@ class ProcessPool:
         task = {
             "worker": worker,
             "seed": self._seed,
-            "environment": self._environment,
+            # The server may be older than what the script has set since.
+            "environment": {**os.environ, **ENVIRONMENT, **self._environment},
             "folder": os.getcwd(),
             "path": [entry or os.getcwd() for entry in sys.path],
             "argv": sys.argv,
