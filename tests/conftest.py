@@ -14,18 +14,20 @@ from pathlib import Path
 import pytest
 
 from fastfeed import _core
-from fastfeed.workers.forkserver import SERVER
+from fastfeed.workers.forkserver import SERVERS
 
 PATIENCE_S = 5.0
 
 
 def worker_pids() -> list[int]:
-    """Children of the fork server, read from /proc."""
-    process = SERVER._process
-    if process is None or process.poll() is not None:
-        return []
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [int(pid) for pid in children.read_text().split()]
+    """Children of the fork servers, read from /proc."""
+    found: list[int] = []
+    for server in SERVERS.values():
+        process = server._process
+        if process is not None and process.poll() is None:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            found += map(int, children.read_text().split())
+    return found
 
 
 def open_descriptors() -> set[str]:

@@ -6,6 +6,8 @@ multiprocessing's fork server is shared with the user's own code, imports ``__ma
 that imports TensorFlow then costs seconds and hundreds of MiB a worker), brings a resource-tracker
 process, and cannot be given an environment of its own. This one imports NumPy and fastfeed once,
 with one thread for every numeric library and no GPU in sight, and forks in a few milliseconds.
+Sources that need a heavy package which is safe to fork after its import have a second server, which
+has imported that too.
 
 The parent sends a worker's socket and gets back the worker's pid and pidfd; the server reaps its
 children and reports how they ended. It ends when the parent does.
@@ -14,7 +16,9 @@ children and reports how they ended. It ends when the parent does.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -44,8 +48,8 @@ MESSAGE_BYTES = 200_000
 """Just below what a socket takes in one packet; a task carries the environment."""
 START_S = 60.0
 BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
-    "from fastfeed.workers.forkserver import serve; serve(int(sys.argv[1]))"
+    "import json, sys; fd, sys.path[:], preload = map(json.loads, sys.argv[1:]);"
+    "from fastfeed.workers.forkserver import serve; serve(fd, preload)"
 )
 
 
@@ -53,9 +57,16 @@ BOOT = (
 
 
 class ForkServer:
-    """The parent's end: one a process, started at first use, shared by all loaders."""
+    """The parent's end: started at first use, shared by all loaders.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    preload : tuple of str
+        Modules that the server imports before it forks.
+    """
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        self._preload = preload
         self._lock = threading.Lock()
         self._pid = 0
         self._socket: socket.socket | None = None
@@ -99,9 +110,10 @@ class ForkServer:
         self._stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = [entry or os.getcwd() for entry in sys.path]
+        arguments = map(json.dumps, (theirs.fileno(), path, self._preload))
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, str(theirs.fileno()), json.dumps(path)],
+                [sys.executable, "-c", BOOT, *arguments],
                 env={**os.environ, **ENVIRONMENT},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -160,17 +172,27 @@ def readable(link: socket.socket, timeout_s: float) -> bool:
     return bool(poller.poll(timeout_s * 1000))
 
 
-SERVER = ForkServer()
-atexit.register(SERVER.close)
+SERVERS: dict[tuple[str, ...], ForkServer] = {}
+
+
+def server(preload: tuple[str, ...]) -> ForkServer:
+    """Return this process's fork server for sources that need these modules."""
+    if preload not in SERVERS:
+        SERVERS[preload] = ForkServer(preload)
+        atexit.register(SERVERS[preload].close)
+    return SERVERS[preload]
 
 
 # -- in the server --------------------------------------------------------------------------
 
 
-def serve(fd: int) -> None:
+def serve(fd: int, preload: list[str]) -> None:
     """Fork workers until the parent hangs up. Runs in the server process only."""
     from fastfeed.workers import child  # imported once, shared by all workers
 
+    for module in preload:
+        with contextlib.suppress(Exception):  # the worker that needs it will say what is wrong
+            importlib.import_module(module)
     link = socket.socket(fileno=fd)
     children: dict[int, int] = {}  # pidfd -> pid
     poller = select.poll()

@@ -15,11 +15,13 @@ class LocalRoom:
         self._spills: dict[int, Lease] = {}
         self._failures: dict[int, BaseException] = {}
 
-    def add(self, number: int, segment: Segment, retired: list[int]) -> None:
-        """Know the parent's segment, forget those that no ticket names any more."""
+    def add(self, number: int, segment: Segment) -> None:
+        """Know the parent's segment."""
         self._segments[number] = segment
-        for old in retired:
-            del self._segments[old]
+
+    def forget(self, number: int) -> None:
+        """Let go of a segment that no ticket names any more."""
+        del self._segments[number]
 
     def slot(self, segment: int) -> Memory:
         """Return the segment that a ticket names."""
@@ -83,9 +85,13 @@ class LocalPool:
         self.deaths_seen = 0
         self._room = LocalRoom()
 
-    def announce(self, number: int, segment: Segment, fd: int, retired: list[int]) -> None:
+    def announce(self, number: int, segment: Segment, fd: int) -> None:
         """Know the parent's segment."""
-        self._room.add(number, segment, retired)
+        self._room.add(number, segment)
+
+    def retire(self, number: int) -> None:
+        """Forget it."""
+        self._room.forget(number)
 
     def collect(self, batch: Batch) -> Lease:
         """Return the memory that came with a spilled batch."""

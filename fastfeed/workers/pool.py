@@ -32,10 +32,11 @@ class Pool(Protocol):
     def start(self) -> None:
         """Bring the workers to life."""
 
-    def announce(self, number: int, segment: Segment, fd: int, retired: list[int]) -> None:
-        """Tell the workers of a new segment, before any ticket names it, and of the numbers of
-        those that no ticket names any more.
-        """
+    def announce(self, number: int, segment: Segment, fd: int) -> None:
+        """Tell the workers of a new segment, before any ticket names it."""
+
+    def retire(self, number: int) -> None:
+        """Let the workers forget a segment that no ticket names any more."""
 
     def tend(self) -> None:
         """Replace workers that died. Called before each sleep of the parent.

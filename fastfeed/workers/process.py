@@ -17,10 +17,10 @@ from fastfeed.workers import payload
 from fastfeed.workers.failures import unpack
 from fastfeed.workers.forkserver import (
     ENVIRONMENT,
-    SERVER,
     readable,
     receive_message,
     send_message,
+    server,
 )
 
 PATIENCE_S = 0.5
@@ -95,12 +95,14 @@ class ProcessPool:
         self._ring_fd = ring_fd
         self._seed = seed
         self._environment = environment
+        self._server = server(modules_to_preload(source, environment))
         self._source_fd = payload.ship(source)
         self._processes: dict[int, Process] = {}
         self._departed: list[Process] = []  # dead, but what they published is still to be taken
         self._exitcodes: dict[int, int | None] = {}
         self._stillborn = 0
         self._segments: dict[int, int] = {}  # number -> descriptor, while a ticket may name it
+        self._retired: list[int] = []  # segments that the workers may still have mapped
         self.monitor: Monitor | None = Monitor(ring, RETRIES if source.repeatable else 0)
 
     # -- life -------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class ProcessPool:
     def _start(self, worker: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            pid, pidfd = SERVER.spawn(theirs)
+            pid, pidfd = self._server.spawn(theirs)
         process = Process(pid, pidfd, ours)
         self._processes[worker] = process
         task = {
@@ -127,7 +129,7 @@ class ProcessPool:
         }
         send_message(ours, task, [self._ring_fd, self._source_fd])
         for number in self._segments:
-            self._send_segment(process, number, [])
+            self._send_segment(process, number)
         assert self.monitor is not None
         self.monitor.watch(worker, os.dup(pidfd))
 
@@ -155,7 +157,7 @@ class ProcessPool:
             self._departed.append(process)
         else:
             process.release()
-        self._exitcodes[worker] = SERVER.exitcode(process.pid)
+        self._exitcodes[worker] = self._server.exitcode(process.pid)
         self._stillborn = 0 if process.ready else self._stillborn + 1
         if self._stillborn >= STILLBIRTHS:
             raise WorkersLost(
@@ -170,16 +172,20 @@ class ProcessPool:
 
     # -- memory -----------------------------------------------------------------------------
 
-    def announce(self, number: int, segment: Segment, fd: int, retired: list[int]) -> None:
+    def announce(self, number: int, segment: Segment, fd: int) -> None:
         """Send a new segment to every worker, and keep it for those that start later."""
-        for old in retired:
-            os.close(self._segments.pop(old))
         self._segments[number] = os.dup(fd)
         for process in self._processes.values():
-            self._send_segment(process, number, retired)
+            self._send_segment(process, number)
+        self._retired.clear()
 
-    def _send_segment(self, process: Process, number: int, retired: list[int]) -> None:
-        message = {"segment": number, "retired": retired}
+    def retire(self, number: int) -> None:
+        """Drop a segment here; the workers hear of it together with the next one."""
+        os.close(self._segments.pop(number))
+        self._retired.append(number)
+
+    def _send_segment(self, process: Process, number: int) -> None:
+        message = {"segment": number, "retired": self._retired}
         try:
             send_message(process.link, message, [self._segments[number]])
         except (BrokenPipeError, ConnectionResetError):
@@ -225,6 +231,15 @@ class ProcessPool:
         self._departed.clear()
         for fd in [self._source_fd, *self._segments.values()]:
             os.close(fd)
+
+
+def modules_to_preload(source: Source, environment: dict[str, str]) -> tuple[str, ...]:
+    """Return ``("keras",)`` for a Keras Sequence or PyDataset, unless the user wants another
+    backend in the workers: importing keras costs each of them 1.4 s otherwise.
+    """
+    classes = type(getattr(source, "items", None)).__mro__
+    is_keras = any(cls.__module__.partition(".")[0] == "keras" for cls in classes)
+    return ("keras",) if is_keras and "KERAS_BACKEND" not in environment else ()
 
 
 def wait_for(pidfds: list[int], timeout_s: float) -> None:
