@@ -58,8 +58,8 @@ class Slots:
         self._collect_garbage = collect_garbage
         self._poison = os.environ.get("FASTFEED_DEBUG", "0") not in ("", "0")
         self._segments: dict[int, Segment] = {}
+        self._bound: dict[int, set[int]] = {}  # of each segment, the slots that belong to a ticket
         self._current = -1
-        self._bound = 0  # slots of the current segment that belong to a ticket
         self._has_copied = False
 
     @property
@@ -82,7 +82,7 @@ class Slots:
         slot = segment.acquire()
         if slot < 0:
             return None
-        self._bound += 1
+        self._bound[self._current].add(slot)
         return Place(self._current, slot * segment.stride, segment.stride)
 
     def release(self, batch: Batch) -> None:
@@ -94,11 +94,22 @@ class Slots:
     def _release_slot(self, batch: Batch) -> None:
         if batch.segment != NO_SEGMENT:
             segment = self._segments[batch.segment]
-            segment.release(batch.offset // segment.stride)
-            self._unbind(batch)
+            segment.release(self._unbind(batch, segment))
 
-    def _unbind(self, batch: Batch) -> None:
-        self._bound -= batch.segment == self._current
+    def _unbind(self, batch: Batch, segment: Segment) -> int:
+        """Note that the batch's ticket is done with its slot; return the slot."""
+        slot: int = batch.offset // segment.stride
+        self._bound[batch.segment].remove(slot)
+        self._retire_unbound()
+        return slot
+
+    def _retire_unbound(self) -> None:
+        """Let go of former segments that no ticket names any more; leases keep theirs alive."""
+        if len(self._segments) == 1:
+            return
+        for number in [n for n, bound in self._bound.items() if not bound and n != self._current]:
+            del self._segments[number], self._bound[number]
+            self._pool.retire(number)
 
     # -- batches ----------------------------------------------------------------------------
 
@@ -109,12 +120,11 @@ class Slots:
             self._release_slot(batch)
             return lease
         segment = self._segments[batch.segment]
-        self._unbind(batch)
-        lease = segment.lease(batch.offset // segment.stride)
+        lease = segment.lease(self._unbind(batch, segment))
         return self._spare(lease, batch) if self._few_left() else lease
 
     def _few_left(self) -> bool:
-        kept = self._segments[self._current].in_use - self._bound
+        kept = self._segments[self._current].in_use - len(self._bound[self._current])
         return self.count - kept < FEW
 
     def _spare(self, lease: Lease, batch: Batch) -> Lease:
@@ -161,13 +171,11 @@ class Slots:
         fd = self._memory(stride)
         try:
             segment = Segment(fd, stride, self.count, self._poison)
-            retired = [n for n, old in self._segments.items() if not old.in_use]
-            for number in retired:
-                del self._segments[number]
             self._current += 1
-            self._bound = 0
             self._segments[self._current] = segment
-            self._pool.announce(self._current, segment, fd, retired)
+            self._bound[self._current] = set()
+            self._pool.announce(self._current, segment, fd)
+            self._retire_unbound()
         finally:
             os.close(fd)
 
@@ -183,5 +191,11 @@ class Slots:
             ) from error
 
     def close(self) -> None:
-        """Let go of all segments; batches that the user still has stay valid."""
+        """Let go of all segments; batches that the user still has stay valid. No worker is left
+        that could write to the slots of the tickets that nobody took.
+        """
+        for number, bound in self._bound.items():
+            for slot in bound:
+                self._segments[number].release(slot)
+        self._bound.clear()
         self._segments.clear()
