@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from fastfeed._core import CANCELLED, CRASHED, DATA, END, EXCEPTION, NO_SEGMENT, Batch, Lease, Ring
-from fastfeed.errors import LoaderClosed, WorkerCrashed
+from fastfeed.errors import LoaderClosed
 from fastfeed.schedule import Schedule
 from fastfeed.slots import Slots
 from fastfeed.structure import Notes, Tree
@@ -112,7 +112,7 @@ class Feed:
             place = self._slots.acquire() if request is not None else None
             if request is None or place is None:
                 return
-            self._ring.post(request.index, request.epoch, *place, request.worker)
+            self._ring.post(request.item, request.epoch, *place, request.worker)
             self._posted += 1
             self._schedule.advance()
 
@@ -156,7 +156,7 @@ class Feed:
             raise self._failure(batch)
         if batch.kind == CRASHED:
             self._slots.release(batch)
-            raise self._crash(batch)
+            raise self._pool.crash(batch)
         assert batch.kind == DATA
         if batch.spilled:
             self._slots.fit(batch.note_offset + batch.note_bytes)
@@ -173,22 +173,6 @@ class Feed:
         lease = self._slots.lease(batch)
         note = bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])
         return self._pool.failure(batch, note)
-
-    def _crash(self, batch: Batch) -> WorkerCrashed:
-        exitcode = self._pool.exitcode(batch.worker)
-        signalled = exitcode is not None and exitcode < 0
-        how = f"signal {-(exitcode or 0)}" if signalled else f"exit code {exitcode}"
-        advice = (
-            "Signal 9 often means that memory ran out; signals 11 and 6 come from native code that "
-            "the source calls. Make the item alone with workers=0 to see it happen."
-        )
-        return WorkerCrashed(
-            f"Making index {batch.index} of epoch {batch.epoch} ended its worker process "
-            f"{batch.attempt + 1} time(s), the last time by {how}. {advice}",
-            batch.index,
-            batch.epoch,
-            exitcode,
-        )
 
     def close(self) -> None:
         """Wake and end a loop that is waiting."""

@@ -83,7 +83,9 @@ class GeneratorSource(StreamSource):
         """Take the next item of this worker's stream; the first of an epoch starts it anew."""
         if item.epoch != self._epoch:
             self._close()
-            self._stream = self._start()
+            # A shard's first item has its number. Another one is left from a worker that died: its
+            # stream would give everything again, so it ends here.
+            self._stream = self._start() if item.index == self._shard else iter(())
             self._epoch = item.epoch
         self._write_next(self._stream, item, writer)
 

@@ -10,7 +10,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from fastfeed._core import CoreError, Mapping, Memory, Ring, create_memory, start_lifeline
+from fastfeed._core import Mapping, Memory, Ring, create_memory, start_lifeline
+from fastfeed.errors import CoreError
 from fastfeed.sources.base import Item, Source, Writer
 from fastfeed.workers import payload
 from fastfeed.workers.failures import pack
@@ -40,12 +41,9 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
 
 def work(link: socket.socket) -> None:
     """Receive what to do, then do it until told to stop."""
-    task, (ring_fd, source_fd) = receive_message(link)
-    os.environ.clear()
-    os.environ.update(task["environment"])
-    os.chdir(task["folder"])
-    sys.path[:] = task["path"]
-    sys.argv[:] = task["argv"]
+    task, (ring_fd, setting_fd, source_fd) = receive_message(link)
+    settle(payload.unpack(setting_fd))
+    os.close(setting_fd)
     ring_mapping = Mapping(ring_fd, keep_private=True)
     os.close(ring_fd)
     room = ProcessRoom(link)
@@ -57,6 +55,15 @@ def work(link: socket.socket) -> None:
     except CoreError as error:
         if error.errno != errno.ECANCELED:  # declared dead while alive: others do our work now
             raise
+
+
+def settle(setting: dict[str, Any]) -> None:
+    """Take over the parent's surroundings."""
+    os.environ.clear()
+    os.environ.update(setting["environment"])
+    os.chdir(setting["folder"])
+    sys.path[:] = setting["path"]
+    sys.argv[:] = setting["argv"]
 
 
 def load(fd: int, worker: int) -> Source:

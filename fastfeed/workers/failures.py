@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 import traceback
 
-from fastfeed.errors import RemoteTraceback, SourceError
+from fastfeed._core import Batch
+from fastfeed.errors import RemoteTraceback, SourceError, WorkerCrashed
 
 FOLLOWS = "This exception was raised in a worker"
 
@@ -26,6 +27,35 @@ def presentable(error: BaseException, index: int, epoch: int) -> BaseException:
             f"{epoch}), perhaps from a next() on an iterator that is used up."
         )
     return error
+
+
+def ending(exitcode: int | None) -> str:
+    """Say how a process ended."""
+    if exitcode is None:
+        return "an unknown cause"
+    return f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
+
+
+def crash(batch: Batch, exitcode: int | None, repeatable: bool) -> WorkerCrashed:
+    """Return the error for an item that killed its worker, if `repeatable` again and again."""
+    attempts = batch.attempt + 1
+    times = f" {attempts} times, the last time" if attempts > 1 else ""
+    advice = (
+        "Signal 9 often means that memory ran out; signals 11 and 6 come from native code that "
+        "the source calls. Make the item alone with workers=0 to see it happen."
+    )
+    if not repeatable:
+        advice += (
+            " A generator cannot be continued by another process: what this one had still to give "
+            "is missing from this epoch; the next epoch begins it anew."
+        )
+    return WorkerCrashed(
+        f"Making index {batch.index} of epoch {batch.epoch} ended its worker process{times} by "
+        f"{ending(exitcode)}. {advice}",
+        batch.index,
+        batch.epoch,
+        exitcode,
+    )
 
 
 def text_of(error: BaseException) -> str:

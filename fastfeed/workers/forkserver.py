@@ -44,8 +44,7 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "numpy",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
-MESSAGE_BYTES = 200_000
-"""Just below what a socket takes in one packet; a task carries the environment."""
+MESSAGE_BYTES = 4096
 START_S = 60.0
 BOOT = (
     "import json, sys; fd, sys.path[:], preload = map(json.loads, sys.argv[1:]);"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastfeed._core import Batch, Lease, Memory, Ring, Segment, private_lease
+from fastfeed.errors import WorkerCrashed
 from fastfeed.sources.base import Source
 from fastfeed.workers.work import Work
 
@@ -101,9 +102,9 @@ class LocalPool:
         """Return the exception that a worker met."""
         return self._room.take_failure(batch.sequence)
 
-    def exitcode(self, worker: int) -> int | None:
-        """Return None: there is no process."""
-        return None
+    def crash(self, batch: Batch) -> WorkerCrashed:
+        """Never happens: a crash here is the parent's own."""
+        raise AssertionError(f"worker {batch.worker} died without a process of its own")
 
 
 class InlinePool(LocalPool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fastfeed._core import Batch, Lease, Monitor, Segment
+from fastfeed.errors import WorkerCrashed
 
 
 class Pool(Protocol):
@@ -53,8 +54,8 @@ class Pool(Protocol):
     def failure(self, batch: Batch, note: bytes) -> BaseException:
         """Return the exception that a worker published."""
 
-    def exitcode(self, worker: int) -> int | None:
-        """Return how the last process of this number ended."""
+    def crash(self, batch: Batch) -> WorkerCrashed:
+        """Return the error for an item that kills its workers."""
 
     def close(self) -> None:
         """End all workers; those in the middle of an item are given a moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -9,12 +10,13 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastfeed._core import Batch, Lease, Monitor, Ring, Segment
-from fastfeed.errors import WorkersLost
+from fastfeed.errors import WorkerCrashed, WorkersLost
 from fastfeed.sources.base import Source
 from fastfeed.workers import payload
-from fastfeed.workers.failures import unpack
+from fastfeed.workers.failures import crash, ending, unpack
 from fastfeed.workers.forkserver import (
     ENVIRONMENT,
     readable,
@@ -52,6 +54,11 @@ class Process:
                 self.spills[message["spill"]] = fds[0]
             else:
                 self.ready = True
+
+    def send(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Send a message, if it is still alive; of a death the monitor tells."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            send_message(self.link, message, fds)
 
     def kill(self) -> None:
         """End it now."""
@@ -94,15 +101,16 @@ class ProcessPool:
         self._ring = ring
         self._ring_fd = ring_fd
         self._seed = seed
-        self._environment = environment
         self._server = server(modules_to_preload(source, environment))
         self._source_fd = payload.ship(source)
+        self._setting_fd = payload.ship(setting(environment))
         self._processes: dict[int, Process] = {}
         self._departed: list[Process] = []  # dead, but what they published is still to be taken
         self._exitcodes: dict[int, int | None] = {}
-        self._stillborn = 0
+        self._stillborn: list[int | None] = []  # exit codes
         self._segments: dict[int, int] = {}  # number -> descriptor, while a ticket may name it
         self._retired: list[int] = []  # segments that the workers may still have mapped
+        self._repeatable = source.repeatable
         self.monitor: Monitor | None = Monitor(ring, RETRIES if source.repeatable else 0)
 
     # -- life -------------------------------------------------------------------------------
@@ -113,25 +121,22 @@ class ProcessPool:
             self._start(worker)
 
     def _start(self, worker: int) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            pid, pidfd = self._server.spawn(theirs)
-        process = Process(pid, pidfd, ours)
+        try:
+            process = self._fork()
+        except WorkersLost:  # somebody has killed the server; the next call starts another
+            process = self._fork()
         self._processes[worker] = process
-        task = {
-            "worker": worker,
-            "seed": self._seed,
-            # The server may be older than what the script has set since.
-            "environment": {**os.environ, **ENVIRONMENT, **self._environment},
-            "folder": os.getcwd(),
-            "path": [entry or os.getcwd() for entry in sys.path],
-            "argv": sys.argv,
-        }
-        send_message(ours, task, [self._ring_fd, self._source_fd])
+        task = {"worker": worker, "seed": self._seed}
+        process.send(task, [self._ring_fd, self._setting_fd, self._source_fd])
         for number in self._segments:
             self._send_segment(process, number)
         assert self.monitor is not None
-        self.monitor.watch(worker, os.dup(pidfd))
+        self.monitor.watch(worker, os.dup(process.pidfd))
+
+    def _fork(self) -> Process:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            return Process(*self._server.spawn(theirs), ours)
 
     def tend(self) -> None:
         """Replace workers that died.
@@ -142,13 +147,16 @@ class ProcessPool:
             If they die before they are ready, again and again.
         """
         assert self.monitor is not None
-        if self.monitor.deaths == self.deaths_seen:
+        deaths = self.monitor.deaths
+        if deaths == self.deaths_seen:
             return
-        self.deaths_seen = self.monitor.deaths
         while (worker := self.monitor.next_death()) is not None:
             self._bury(worker)
-            self.restarts += 1
+        self._refuse_stillbirths()
+        for worker in set(range(self.size)) - self._processes.keys():
             self._start(worker)
+            self.restarts += 1
+        self.deaths_seen = deaths  # only now: whatever interrupts this, the next call goes on
 
     def _bury(self, worker: int) -> None:
         process = self._processes.pop(worker)
@@ -158,17 +166,20 @@ class ProcessPool:
         else:
             process.release()
         self._exitcodes[worker] = self._server.exitcode(process.pid)
-        self._stillborn = 0 if process.ready else self._stillborn + 1
-        if self._stillborn >= STILLBIRTHS:
+        self._stillborn = [] if process.ready else [*self._stillborn, self._exitcodes[worker]]
+
+    def _refuse_stillbirths(self) -> None:
+        if len(self._stillborn) >= STILLBIRTHS:
             raise WorkersLost(
-                f"{STILLBIRTHS} worker processes in a row ended before they could start (exit "
-                f"code {self._exitcodes[worker]}; minus means a signal). Their error messages are "
-                "on the terminal; a kill by signal 9 often means that memory ran out."
+                f"{len(self._stillborn)} worker processes in a row ended before they could start, "
+                f"the last one by {ending(self._stillborn[-1])}. Their error messages are on the "
+                "terminal; a kill by signal 9 often means that memory ran out."
             )
 
-    def exitcode(self, worker: int) -> int | None:
-        """Return how the last process of this number ended."""
-        return self._exitcodes.get(worker)
+    def crash(self, batch: Batch) -> WorkerCrashed:
+        """Return the error for an item that kills its workers."""
+        self.tend()  # its last worker may not have been buried yet
+        return crash(batch, self._exitcodes.get(batch.worker), self._repeatable)
 
     # -- memory -----------------------------------------------------------------------------
 
@@ -186,10 +197,7 @@ class ProcessPool:
 
     def _send_segment(self, process: Process, number: int) -> None:
         message = {"segment": number, "retired": self._retired}
-        try:
-            send_message(process.link, message, [self._segments[number]])
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has just died; its successor gets the segment at its start
+        process.send(message, [self._segments[number]])
 
     def collect(self, batch: Batch) -> Lease:
         """Return the segment that came with a spilled batch."""
@@ -229,8 +237,21 @@ class ProcessPool:
             process.release()
         self._processes.clear()
         self._departed.clear()
-        for fd in [self._source_fd, *self._segments.values()]:
+        for fd in [self._source_fd, self._setting_fd, *self._segments.values()]:
             os.close(fd)
+
+
+def setting(environment: dict[str, str]) -> dict[str, Any]:
+    """Return what workers take over from this process before they unpack the source.
+
+    The fork server may be older than what the script has set since.
+    """
+    return {
+        "environment": {**os.environ, **ENVIRONMENT, **environment},
+        "folder": os.getcwd(),
+        "path": [entry or os.getcwd() for entry in sys.path],
+        "argv": sys.argv,
+    }
 
 
 def modules_to_preload(source: Source, environment: dict[str, str]) -> tuple[str, ...]:
