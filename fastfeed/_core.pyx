@@ -9,6 +9,8 @@ without the GIL, in slices, so that Ctrl-C is heard.
 import errno
 import os
 
+cimport cython
+
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -115,6 +117,7 @@ cdef class Memory:
         check(code, "ff_gather")
 
 
+@cython.final
 cdef class Mapping(Memory):
     """A whole memfd, mapped. The descriptor stays the caller's and may be closed."""
 
@@ -141,6 +144,7 @@ def segments_alive():
     return ff_segments_alive()
 
 
+@cython.final
 cdef class Segment(Memory):
     """A memfd cut into `count` slots of `stride` bytes; knows which are free."""
 
@@ -185,6 +189,7 @@ cdef class Segment(Memory):
         return make_lease(self.segment, slot)
 
 
+@cython.final
 cdef class Lease(Memory):
     """One slot in use. It is free again when this, every view and every capsule are gone."""
 
@@ -227,6 +232,7 @@ cdef void drop_unused_capsule(object capsule) noexcept:
         managed.deleter(managed)
 
 
+@cython.final
 cdef class Tensor:
     """Part of a slot as a DLPack producer: `torch.from_dlpack(t)`, `jax.dlpack.from_dlpack(t)`."""
 
@@ -265,6 +271,7 @@ cdef class Tensor:
 # -- the ring -------------------------------------------------------------------------------
 
 
+@cython.final
 cdef class Claim:
     """A ticket in a worker's hands: make item `index` of `epoch`, write it to this place."""
 
@@ -299,6 +306,7 @@ cdef class Claim:
         return self.claim.attempt
 
 
+@cython.final
 cdef class Batch:
     """A finished ticket, taken from the ring by the parent."""
 
@@ -354,6 +362,7 @@ cdef class Batch:
         return self.batch.result.note_bytes
 
 
+@cython.final
 cdef class Ring:
     """The ticket ring over a `Mapping`; `Ring.create` in the parent, `Ring.attach` in workers."""
 
@@ -486,6 +495,7 @@ cdef class Ring:
 # -- watching processes ---------------------------------------------------------------------
 
 
+@cython.final
 cdef class Monitor:
     """The thread that sees worker processes die and re-opens their tickets."""
 

@@ -13,7 +13,7 @@ class Request(NamedTuple):
     """A ticket to be posted."""
 
     epoch: int
-    index: int
+    item: int
     worker: int
 
 
