@@ -13,6 +13,7 @@ loader      arguments, life and death, passes
 from __future__ import annotations
 
 import gc
+import operator
 import os
 import threading
 import weakref
@@ -42,6 +43,7 @@ KEPT = {"numpy": 4, "tensorflow": 4, "torch": 8, "jax": 8}
 batches in reference cycles until the garbage collector comes."""
 UNORDERED_SLACK = 4
 """Ring entries per ticket ahead: finished tickets overtake a slow one by so many rounds."""
+MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -124,7 +126,12 @@ class Loader:
         use_multiprocessing: bool | None = None,
         worker_env: Mapping[str, str] | None = None,
     ) -> None:
-        check_numbers(batch_size, workers, max_queue_size, seed)
+        if batch_size is not None:
+            batch_size = integer("batch_size", batch_size, 1, 2**31)
+        if workers is not None:
+            workers = integer("workers", workers, 0, _core.MAX_WORKERS)
+        max_queue_size = integer("max_queue_size", max_queue_size, 1, MOST_AHEAD)
+        seed = integer("seed", seed, 0, 2**64 - 1)
         if device is not None:
             raise ArgumentError("device must be None (batches in host memory).", repr(device))
         self.framework = framework
@@ -363,26 +370,16 @@ def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:
     return _core.Ring.create(_core.Mapping(fd), entries, workers, spin), fd
 
 
-def check_numbers(
-    batch_size: int | None, workers: int | None, max_queue_size: int, seed: int
-) -> None:
-    """Refuse numbers out of range.
+def integer(name: str, value: Any, least: int, most: int) -> int:
+    """Return a number as Python's own int: NumPy's would overflow where seeds are mixed.
 
     Raises
     ------
     ArgumentError
-        Naming the argument.
+        If it is none, or out of range.
     """
-    most_ahead = _core.MAX_ENTRIES // UNORDERED_SLACK
-    for name, value, least, most in (
-        ("batch_size", batch_size, 1, 2**31),
-        ("workers", workers, 0, _core.MAX_WORKERS),
-        ("max_queue_size", max_queue_size, 1, most_ahead),
-        ("seed", seed, 0, 2**64 - 1),
-    ):
-        if value is None and name in ("batch_size", "workers"):
-            continue
-        if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
-            raise ArgumentError(
-                f"{name} must be an integer from {least} to {most}.", f"{name}={value!r}"
-            )
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
+        raise ArgumentError(
+            f"{name} must be an integer from {least} to {most}.", f"{name}={value!r}"
+        )
+    return operator.index(value)
