@@ -90,7 +90,7 @@ class Feed:
         """
         while not self.is_over:
             self._post()
-            batch = self._early.pop(0) if self._is_early_wanted() else self._take()
+            batch = self._take_early() or self._take()
             if batch.sequence < self._stale_below or batch.kind == CANCELLED:
                 self._discard(batch)
             elif batch.kind == END:
@@ -103,8 +103,12 @@ class Feed:
                 return self._open(batch)
         return None
 
-    def _is_early_wanted(self) -> bool:
-        return bool(self._early) and self._early[0].epoch == self.epoch
+    def _take_early(self) -> Batch | None:
+        """Return one that was finished before its epoch, which is now. Several epochs may wait."""
+        for place, batch in enumerate(self._early):
+            if batch.epoch == self.epoch:
+                return self._early.pop(place)
+        return None
 
     def _post(self) -> None:
         while self._posted - self._taken + len(self._early) < self._limit():
@@ -112,7 +116,10 @@ class Feed:
             place = self._slots.acquire() if request is not None else None
             if request is None or place is None:
                 return
-            self._ring.post(request.item, request.epoch, *place, request.worker)
+            if self._ring.post(request.item, request.epoch, *place, request.worker) < 0:
+                # Unordered: a slow ticket has been overtaken by all the others that there are.
+                self._slots.put_back(place)
+                return
             self._posted += 1
             self._schedule.advance()
 

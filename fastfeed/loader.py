@@ -12,6 +12,7 @@ loader      arguments, life and death, passes
 
 from __future__ import annotations
 
+import functools
 import gc
 import operator
 import os
@@ -152,7 +153,7 @@ class Loader:
             hooks=self._epoch_hooks,
         )
         self._close = weakref.finalize(self, self._engine.close)
-        self._pass: Pass | None = None
+        self._passes = 0
 
     # -- passes -----------------------------------------------------------------------------
 
@@ -171,12 +172,12 @@ class Loader:
             feed.begin_epoch()
         elif feed.is_over:
             raise self._source.used_up()
-        self._pass = Pass(self)
-        return self._pass
+        self._passes += 1
+        return Pass(self, self._passes)
 
     def _next(self, asking: Pass) -> Any:
         self._check_open()
-        if asking is not self._pass:
+        if asking.number != self._passes:
             raise FastFeedError(
                 "This loop was ended by a newer one over the same loader: a loader serves one "
                 "loop at a time. Make a second Loader for a second loop."
@@ -232,9 +233,12 @@ class Loader:
 
 
 class Pass(Iterator[Any]):
-    """One loop over a loader: one epoch."""
+    """One loop over a loader: one epoch. The loader does not refer to it, or it would take the
+    garbage collector to close a loader that is dropped.
+    """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, number: int) -> None:
+        self.number = number
         self._loader: Loader | None = loader
 
     def __next__(self) -> Any:
@@ -324,13 +328,9 @@ class Engine:
             order = EpochOrder(source.length, plan_.shuffle_batches, seed)
         return IndexSchedule(
             order,
-            may_cross=lambda: not source.hooks_epochs or self._all_published(),
+            may_cross=functools.partial(may_cross, source, self._ring),
             on_enter=hooks.reach,
         )
-
-    def _all_published(self) -> bool:
-        """Hooks change the source, so no item of the old epoch may be in the making then."""
-        return bool(self._ring.ready == self._ring.outstanding)
 
     def next(self) -> tuple[_core.Lease, Tree] | None:
         """Return the next batch as `Feed.next` does."""
@@ -360,6 +360,15 @@ class Engine:
             self._pool.close()
             self._slots.close()
             os.close(self._ring_fd)
+
+
+def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
+    """Tell whether tickets may go on into the next epoch, when they are `ahead` epochs ahead.
+
+    Hooks change the source, so no item of the old epoch may be in the making then; and a consumer
+    that leaves its epoch must find the source one epoch further, not several.
+    """
+    return not source.hooks_epochs or (ahead == 0 and ring.ready == ring.outstanding)
 
 
 def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:

@@ -47,7 +47,8 @@ class IndexSchedule:
     order : EpochOrder or None
         None: endless, index after index.
     may_cross : callable
-        Asked at the end of an epoch whether the next one's tickets may be posted already.
+        Asked at the end of an epoch whether the next one's tickets may be posted already; gets the
+        number of epochs that the tickets are ahead of the consumer.
     on_enter : callable
         Called with the number of each epoch before its first ticket is posted.
     """
@@ -55,7 +56,7 @@ class IndexSchedule:
     def __init__(
         self,
         order: EpochOrder | None,
-        may_cross: Callable[[], bool],
+        may_cross: Callable[[int], bool],
         on_enter: Callable[[int], None],
     ) -> None:
         self._order = order
@@ -63,6 +64,7 @@ class IndexSchedule:
         self._on_enter = on_enter
         self._epoch = 0
         self._position = 0
+        self._consumed = 0  # the consumer's epoch
         self._delivered = 0
 
     def peek(self) -> Request | None:
@@ -70,7 +72,7 @@ class IndexSchedule:
         if self._order is None:
             return Request(self._epoch, self._position, ANY_WORKER)
         if self._position == self._order.length:
-            if not self._may_cross():
+            if not self._may_cross(self._epoch - self._consumed):
                 return None
             self._enter(self._epoch + 1)
         index = self._order.index(self._epoch, self._position)
@@ -93,11 +95,13 @@ class IndexSchedule:
         return self._order is not None and self._delivered >= self._order.length
 
     def begin(self, epoch: int, afresh: bool) -> None:
-        """Start counting; jump ahead if the tickets lag behind."""
+        """Start counting; jump ahead if the tickets lag behind, or back if they were dropped."""
+        self._consumed = epoch
         self._delivered = 0
         if self._epoch < epoch:
             self._enter(epoch)
         elif afresh:
+            self._epoch = epoch  # short epochs: the tickets may have been several ahead
             self._position = 0
 
     def _enter(self, epoch: int) -> None:

@@ -54,6 +54,7 @@ class Slots:
         self, count: int, pool: Pool, collect_garbage: Callable[[], object] | None = None
     ) -> None:
         self.count = count
+        self.slot_bytes = 0  # not known yet
         self._pool = pool
         self._collect_garbage = collect_garbage
         self._poison = os.environ.get("FASTFEED_DEBUG", "0") not in ("", "0")
@@ -67,11 +68,6 @@ class Slots:
         """The size of a batch is known."""
         return self._current >= 0
 
-    @property
-    def slot_bytes(self) -> int:
-        """Bytes of one slot; 0 if not known yet."""
-        return self._segments[self._current].stride if self.sized else 0
-
     # -- tickets ----------------------------------------------------------------------------
 
     def acquire(self) -> Place | None:
@@ -84,6 +80,13 @@ class Slots:
             return None
         self._bound[self._current].add(slot)
         return Place(self._current, slot * segment.stride, segment.stride)
+
+    def put_back(self, place: Place) -> None:
+        """Give back a place for which no ticket could be posted."""
+        if place is not NOWHERE:
+            slot = place.offset // place.capacity
+            self._bound[place.segment].remove(slot)
+            self._segments[place.segment].release(slot)
 
     def release(self, batch: Batch) -> None:
         """Give back what belongs to a batch that nobody will see."""
@@ -171,6 +174,7 @@ class Slots:
         fd = self._memory(stride)
         try:
             segment = Segment(fd, stride, self.count, self._poison)
+            self.slot_bytes = stride
             self._current += 1
             self._segments[self._current] = segment
             self._bound[self._current] = set()
