@@ -8,7 +8,7 @@ NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd csrc/
 .PHONY: demo test lint test-c test-python long package sanitize bench clean
 
 demo: .venv/demo
-	$(BIN)/python -m examples.train_photos
+	$(BIN)/python examples/demo.py
 
 test: lint test-c test-python
 

@@ -9,6 +9,7 @@
 neither TensorFlow, PyTorch, JAX, CuPy nor Keras.
 """
 
+from fastfeed.copying import copyto
 from fastfeed.errors import FastFeedError
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 from fastfeed.loader import Loader
@@ -20,6 +21,7 @@ __all__ = [
     "FastFeedError",
     "Loader",
     "__version__",
+    "copyto",
     "evaluate_generator",
     "fit_generator",
     "predict_generator",

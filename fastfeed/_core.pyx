@@ -117,6 +117,23 @@ cdef class Memory:
         check(code, "ff_gather")
 
 
+def copy(out, array):
+    """Copy a C-contiguous buffer to another of the same length, without the GIL."""
+    cdef Py_buffer target, source
+    PyObject_GetBuffer(out, &target, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    try:
+        PyObject_GetBuffer(array, &source, PyBUF_C_CONTIGUOUS)
+        try:
+            if target.len != source.len:
+                raise CoreError(errno.EINVAL, f"{source.len} bytes do not fit {target.len}")
+            with nogil:
+                ff_copy(target.buf, source.buf, source.len)
+        finally:
+            PyBuffer_Release(&source)
+    finally:
+        PyBuffer_Release(&target)
+
+
 @cython.final
 cdef class Mapping(Memory):
     """A whole memfd, mapped. The descriptor stays the caller's and may be closed."""

@@ -13,10 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring
+from fastfeed.copying import is_plain
 from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, view
-
-PLAIN_BUFFER = frozenset("?bBhHiIlLqQefdgFDGSU")
-"""dtype characters that the buffer protocol can export; others are copied by NumPy."""
 
 
 class Room(Protocol):
@@ -78,7 +76,7 @@ class SlotWriter:
 
     def gather(self, leaf: ArrayLeaf, array: np.ndarray[Any, Any], rows: Any) -> None:
         """Copy rows of an array to its place in the slot."""
-        if array.dtype.char in PLAIN_BUFFER:
+        if is_plain(array):
             self._memory.gather(self._base + leaf.offset, array, rows)
         else:
             np.take(array, rows, axis=0, out=view(self._memory, self._base, leaf))
@@ -107,7 +105,7 @@ class SlotWriter:
         self._spilled = True
 
     def _put(self, offset: int, array: np.ndarray[Any, Any]) -> None:
-        if array.flags.c_contiguous and array.dtype.char in PLAIN_BUFFER:
+        if is_plain(array):
             self._memory.copy_in(self._base + offset, array)
         else:
             leaf = ArrayLeaf(offset, array.shape, array.dtype)
