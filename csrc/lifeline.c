@@ -12,6 +12,9 @@ static void *hold(void *argument) {
   /* A negative descriptor is skipped by poll. Interrupted or spurious: wait again. */
   while (poll(ends, 2, -1) <= 0 || !(ends[0].revents || ends[1].revents)) {
   }
+  /* What the user's code has started in this process goes with it, if we lead a group of our own:
+   * the other processes of any other group are none of our business. */
+  if (getpgrp() == getpid()) kill(0, SIGKILL);
   _exit(FF_EXIT_ORPHANED);
 }
 

@@ -1,4 +1,4 @@
-/* Ends this worker process when its parent is gone.
+/* Ends this worker process when its parent is gone, with its process group if it leads one.
  *
  * A native thread polls, so that it works while Python code is stuck with the GIL. The kernel's
  * parent-death signal is no substitute: it fires when the *thread* that created the child ends,

@@ -26,6 +26,7 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.setpgid(0, 0)  # the lifeline ends this group, with the programs that the source started
         start_lifeline(parent_pidfd, worker_fd)
         work(socket.socket(fileno=worker_fd))
         status = 0

@@ -7,6 +7,7 @@ is stuck in the user's code behind as a daemon, which ends with its item.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 
@@ -19,6 +20,13 @@ from fastfeed.workers.work import Work
 PATIENCE_S = 0.8
 
 
+def share(source: Source, worker: int) -> Source:
+    """Return the source for one thread: its own where each has a stream of its own."""
+    own = source if source.shards is None else copy.copy(source)
+    own.open(worker)
+    return own
+
+
 class ThreadPool(LocalPool):
     """`size` threads on one source."""
 
@@ -26,10 +34,11 @@ class ThreadPool(LocalPool):
         super().__init__()
         self.size = size
         self._ring = ring
-        source.open(0)
         self._threads = [
             threading.Thread(
-                target=Work(ring, worker, source, seed, self._room.view(), seeds="none").run,
+                target=Work(
+                    ring, worker, share(source, worker), seed, self._room.view(), seeds="none"
+                ).run,
                 name=f"fastfeed-worker-{worker}",
                 daemon=True,
             )
