@@ -37,6 +37,7 @@ from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
 from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.teardown import interpreter_is_ending, undisturbed
 from fastfeed.workers.thread import ThreadPool
 
 KEPT = {"numpy": 4, "tensorflow": 4, "torch": 8, "jax": 8}
@@ -355,11 +356,16 @@ class Engine:
         """End everything. In a fork of the process that made it: nothing, it is not ours."""
         if self.pid != os.getpid():
             return
-        self.feed.close()  # a consumer that waits in another thread leaves soon
-        with self._consumer:
+        ending = interpreter_is_ending()
+        if not ending:
+            self.feed.close()  # a consumer that waits in another thread leaves soon
+        if not self._consumer.acquire(blocking=not ending):
+            return  # a daemon thread's loop, frozen any moment now; its workers end after us
+        with undisturbed():
             self._pool.close()
             self._slots.close()
             os.close(self._ring_fd)
+        self._consumer.release()
 
 
 def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:

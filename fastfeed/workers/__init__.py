@@ -12,5 +12,6 @@ thread.py      threads of this process
 process.py     processes: started, watched, replaced
 forkserver.py  the small clean process that worker processes are forked from
 child.py       what runs first in a worker process
+teardown.py    Ctrl-C and the end of the interpreter while workers are ended
 payload.py     the source on its way to the workers
 """

@@ -35,8 +35,19 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
+        leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process and what the source has left running in it, a pool of its own perhaps."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(os.getpid(), signal.SIGTERM)
+    except BaseException:  # nobody reads the output any more, or there is no such group
+        pass
+    finally:
         os._exit(status)
 
 

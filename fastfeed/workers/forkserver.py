@@ -30,6 +30,7 @@ import threading
 from typing import Any
 
 from fastfeed.errors import WorkersLost
+from fastfeed.workers.teardown import undisturbed
 
 ENVIRONMENT = {
     # One thread a library in each worker: workers are the parallelism.
@@ -99,7 +100,7 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server. Workers are not its business: their loaders end them."""
-        with self._lock:
+        with self._lock, undisturbed():
             self._stop()
 
     def _alive(self) -> bool:

@@ -1,7 +1,8 @@
-"""Every way to leave a loop or a loader. What a test leaves behind, the fixture in conftest.py sees."""
+"""Every way to leave a loop or a loader. What is left behind, the fixture in conftest.py sees."""
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import subprocess
@@ -82,22 +83,20 @@ def test_a_loader_that_is_dropped_ends_its_workers(kind):
     gc.collect()
 
 
-@pytest.mark.parametrize("kind", [KINDS["processes"], KINDS["threads"]], ids=["processes", "threads"])
+@pytest.mark.parametrize("kind", ["processes", "threads"])
 def test_a_loader_that_is_closed_while_another_thread_waits_ends_that_wait(kind):
-    release = threading.Event()  # threads share it; processes sleep
-    source = Batches(20, lambda i: i == 3 and wait_long(release))
+    release = threading.Event()
+    get_stuck = release.wait if kind == "threads" else functools.partial(time.sleep, 60)
     outcome: list[object] = []
 
     def consume() -> None:
         try:
             for batch in loader:
-                outcome.append(batch[0][0, 0])
+                outcome.append(int(batch[0][0, 0]))
         except BaseException as error:
             outcome.append(error)
 
-    if "use_multiprocessing" not in kind:
-        source.before = lambda i: i == 3 and time.sleep(60)
-    loader = Loader(source, **kind)
+    loader = Loader(Batches(20, lambda i: i == 3 and get_stuck()), **KINDS[kind])
     consumer = threading.Thread(target=consume)
     consumer.start()
     assert eventually(lambda: len(outcome) == 3)
@@ -106,10 +105,6 @@ def test_a_loader_that_is_closed_while_another_thread_waits_ends_that_wait(kind)
     consumer.join()
     assert outcome[:3] == [0, 1, 2]
     assert type(outcome[3]) is LoaderClosed
-
-
-def wait_long(release: threading.Event) -> None:
-    release.wait(60)
 
 
 def test_closing_ends_workers_that_are_stuck_in_an_item():
