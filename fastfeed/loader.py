@@ -361,11 +361,13 @@ class Engine:
             self.feed.close()  # a consumer that waits in another thread leaves soon
         if not self._consumer.acquire(blocking=not ending):
             return  # a daemon thread's loop, frozen any moment now; its workers end after us
-        with undisturbed():
-            self._pool.close()
-            self._slots.close()
-            os.close(self._ring_fd)
-        self._consumer.release()
+        try:
+            with undisturbed():
+                self._pool.close()
+                self._slots.close()
+                os.close(self._ring_fd)
+        finally:
+            self._consumer.release()
 
 
 def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
