@@ -37,7 +37,7 @@ def adapter(
     Returns
     -------
     keras.src.trainers.data_adapters.data_adapter.DataAdapter
-        Its ``close()`` lets go of the pass that is being read.
+        Its ``close()`` leaves the pass that is being read and lets go of the loader.
 
     Raises
     ------

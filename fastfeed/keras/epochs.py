@@ -7,11 +7,10 @@ epochs, as they did in Keras 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from fastfeed.errors import RemoteTraceback, SourceError, SourceExhausted
-from fastfeed.loader import Loader
+from fastfeed.errors import LoaderClosed, RemoteTraceback, SourceError, SourceExhausted
+from fastfeed.loader import Loader, Pass
 
 _END = object()
 
@@ -26,18 +25,19 @@ class Epochs:
     ----------
     loader : Loader
         Read by nobody else in the meantime. Closing it is up to the caller.
+
+    Attributes
+    ----------
+    batches_per_epoch : int or None
+        Batches of a pass; None where that is not known before its end.
     """
 
     def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-        self._pass: Iterator[Any] | None = None
+        self.batches_per_epoch = loader.batches_per_epoch
+        self._loader: Loader | None = loader
+        self._pass: Pass | None = None
         self._ahead: list[Any] = []  # the batch that has_next() took; at most one
         self._epoch_is_empty = True
-
-    @property
-    def batches_per_epoch(self) -> int | None:
-        """Batches of a pass, or None where that is not known before its end."""
-        return self._loader.batches_per_epoch
 
     def restart(self) -> None:
         """Begin a new pass with the next batch, if the source has a known length.
@@ -85,16 +85,22 @@ class Epochs:
         return True
 
     def close(self) -> None:
-        """Let go of the pass. The loader stays open, and the next batch begins a new pass."""
+        """Leave the pass and let go of the loader, which stays open; there is no batch after this.
+
+        After an exception Keras keeps the adapter, in the model, until the next fit.
+        """
         self._ahead.clear()
+        self._loader = None
         if self._pass is not None:
-            self._pass.close()  # type: ignore[attr-defined]
+            self._pass.close()
             self._pass = None
 
     def _next(self) -> Any:
         batch = _END if self._pass is None else next(self._pass, _END)
         if batch is not _END or not self._epoch_is_empty:
             return batch
+        if self._loader is None:
+            raise LoaderClosed("This adapter was closed; make a new one.")
         self._pass = iter(self._loader)
         batch = next(self._pass, _END)
         if batch is _END:

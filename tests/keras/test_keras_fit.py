@@ -81,12 +81,13 @@ def test_fewer_steps_than_batches_as_in_keras(recorder):
     assert recorder.trained == list(range(10))
 
 
-@pytest.mark.parametrize(("length", "epochs_done"), [(7, 2), (10, 2)])
-def test_training_ends_with_a_used_up_iterator(length, epochs_done, recorder):
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("length", [7, 10])
+def test_training_ends_with_a_used_up_iterator(length, recorder):
     with pytest.warns(UserWarning, match="training ends after 2 of 4 epochs"):
         history = fit_generator(recorder, finite(length), 5, epochs=4, verbose=0)
     assert recorder.trained == list(range(length))
-    assert len(history.history["loss"]) == epochs_done
+    assert len(history.history["loss"]) == 2
     assert min(history.history["loss"]) > 0
 
 
