@@ -1,0 +1,165 @@
+"""The machinery of one loader: made in the right order, taken down in the right order."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import Any
+
+from fastfeed import _core
+from fastfeed.feed import Feed
+from fastfeed.monitor.stats import Stats
+from fastfeed.order import EpochOrder
+from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
+from fastfeed.slots import Slots
+from fastfeed.sources.base import Source
+from fastfeed.sources.recognise import Plan
+from fastfeed.structure import Tree
+from fastfeed.workers.inline import InlinePool
+from fastfeed.workers.pool import Pool
+from fastfeed.workers.process import ProcessPool
+from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.teardown import interpreter_is_ending, undisturbed
+from fastfeed.workers.thread import ThreadPool
+
+UNORDERED_SLACK = 4
+"""Ring entries per ticket ahead: finished tickets overtake a slow one by so many rounds."""
+MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK
+SPIN = 50
+"""Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
+
+
+class ParentHooks:
+    """Calls the epoch hooks on the parent's copy of the source, so that it stays like the workers'.
+
+    While threads work, or the calling thread, it is the only copy.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self._source = source
+        self._seed = seed
+        self._epoch = 0
+
+    def reach(self, epoch: int) -> None:
+        """Call the hooks for every epoch up to this one."""
+        while self._source.hooks_epochs and self._epoch < epoch:
+            self._epoch += 1
+            with borrowed_globals():
+                seed_globals(self._seed, self._epoch, EPOCH_HOOK)
+                self._source.start_epoch(self._epoch)
+
+
+class Engine:
+    """Everything that has to be taken down in the right order; knows nothing of its `Loader`, so
+    that a forgotten loader is collected and closes it.
+    """
+
+    def __init__(
+        self,
+        plan_: Plan,
+        *,
+        seed: int,
+        ahead: int,
+        kept: int,
+        ordered: bool,
+        environment: dict[str, str],
+        collect_garbage: Any,
+        hooks: ParentHooks,
+    ) -> None:
+        self.pid = os.getpid()
+        # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
+        # the loader in the thread that waits for a batch.
+        self._consumer = threading.RLock()
+        self._ring, self._ring_fd = make_ring(ahead, max(1, plan_.workers))
+        try:
+            self._pool = self._make_pool(plan_, seed, environment)
+        except BaseException:
+            os.close(self._ring_fd)
+            raise
+        self._slots = Slots(ahead + kept, self._pool, collect_garbage)
+        schedule = self._make_schedule(plan_, seed, hooks)
+        self.feed = Feed(self._ring, self._pool, self._slots, schedule, ahead, ordered)
+        try:
+            layout = plan_.source.layout()
+            if layout is not None:
+                self._slots.fit(layout.data_bytes + len(layout.note))
+            self._pool.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_pool(self, plan_: Plan, seed: int, environment: dict[str, str]) -> Pool:
+        if not plan_.workers:
+            return InlinePool(self._ring, plan_.source, seed)
+        if not plan_.processes:
+            return ThreadPool(self._ring, plan_.source, seed, plan_.workers)
+        return ProcessPool(
+            self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment
+        )
+
+    def _make_schedule(self, plan_: Plan, seed: int, hooks: ParentHooks) -> Schedule:
+        source = plan_.source
+        if source.shards is not None:
+            return StreamSchedule(source.shards)
+        order = None
+        if source.length is not None:
+            order = EpochOrder(source.length, plan_.shuffle_batches, seed)
+        return IndexSchedule(
+            order,
+            may_cross=functools.partial(may_cross, source, self._ring),
+            on_enter=hooks.reach,
+        )
+
+    def next(self) -> tuple[_core.Lease, Tree] | None:
+        """Return the next batch as `Feed.next` does."""
+        with self._consumer:
+            return self.feed.next()
+
+    def stats(self) -> Stats:
+        """Return the running totals."""
+        counters = self.feed.counters
+        return Stats(
+            batches=counters.batches,
+            bytes=counters.bytes,
+            wait_seconds=counters.wait_s,
+            ready=self._ring.ready,
+            worker_restarts=self._pool.restarts,
+            workers=self._pool.size,
+            slots=self._slots.count,
+            slot_bytes=self._slots.slot_bytes,
+        )
+
+    def close(self) -> None:
+        """End everything. In a fork of the process that made it: nothing, it is not ours."""
+        if self.pid != os.getpid():
+            return
+        ending = interpreter_is_ending()
+        if not ending:
+            self.feed.close()  # a consumer that waits in another thread leaves soon
+        if not self._consumer.acquire(blocking=not ending):
+            return  # a daemon thread's loop, frozen any moment now; its workers end after us
+        try:
+            with undisturbed():
+                self._pool.close()
+                self._slots.close()
+                os.close(self._ring_fd)
+        finally:
+            self._consumer.release()
+
+
+def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
+    """Tell whether tickets may go on into the next epoch, when they are `ahead` epochs ahead.
+
+    Hooks change the source, so no item of the old epoch may be in the making then; and a consumer
+    that leaves its epoch must find the source one epoch further, not several.
+    """
+    return not source.hooks_epochs or (ahead == 0 and ring.ready == ring.outstanding)
+
+
+def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:
+    """Make a ring for so many tickets and workers; return it and its memfd."""
+    entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
+    fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))
+    spin = SPIN if len(os.sched_getaffinity(0)) > workers + 1 else 0
+    return _core.Ring.create(_core.Mapping(fd), entries, workers, spin), fd
