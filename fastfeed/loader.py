@@ -155,7 +155,7 @@ class Loader:
         if not isinstance(self._source, IteratorSource) or feed.epoch < 0:
             feed.begin_epoch()
         elif feed.is_over:
-            raise self._source.used_up()
+            raise self._source.used_up(before=False)
         self._passes += 1
         return Pass(self, self._passes)
 
@@ -168,6 +168,8 @@ class Loader:
             )
         opened = self._engine.next()
         if opened is None:
+            if isinstance(self._source, IteratorSource) and not self._engine.feed.counters.batches:
+                raise self._source.used_up(before=True)
             raise StopIteration
         return hand_over(self._convert, *opened)
 

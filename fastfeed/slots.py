@@ -25,6 +25,9 @@ GROWTH = 1.25
 FEW = 2
 """With fewer slots than this left to the workers, batches that the user keeps are copied."""
 
+LIMITS = ""
+"""Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
+
 
 class Place(NamedTuple):
     """Where a ticket's batch is to be written."""
@@ -186,11 +189,11 @@ class Slots:
     def _memory(self, stride: int) -> int:
         total = stride * self.count
         try:
-            return create_memory("fastfeed-slots", total)
+            return create_memory("fastfeed-slots", total, LIMITS)
         except MemoryError as error:
             raise OutOfMemory(
                 f"{self.count} slots of {gib(stride)} need {gib(total)} of shared memory, but only "
-                f"{gib(headroom())} may be used (four fifths of what is free here or in this "
+                f"{gib(headroom(LIMITS))} may be used (four fifths of what is free here or in this "
                 "container). Lower max_queue_size, the batch size, or end other programs."
             ) from error
 

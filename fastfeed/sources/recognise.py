@@ -58,6 +58,9 @@ def plan(source: Any, options: Options) -> Plan:
     if isinstance(source, (str, bytes, dict)):
         raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
     if hasattr(source, "__len__") and (hasattr(source, "__getitem__") or hasattr(source, "fill")):
+        if isinstance(source, type):
+            name = source.__name__
+            raise SourceError(f"{name} is a class: make an object of it, {name}(...).")
         return plan_indexable(source, options)
     if isinstance(source, Iterator):
         return plan_iterator(source, options)

@@ -43,7 +43,8 @@ class StreamSource(Source):
                 raise EndOfItems
             writer.write(not_none(batch, self._name, item))
             return
-        samples: Iterator[Any] = itertools.islice(stream, self._batch_size)
+        next_items = itertools.islice(stream, self._batch_size)
+        samples: Iterator[Any] = (not_none(sample, self._name, item) for sample in next_items)
         if self._drop_last:
             full = list(samples)
             samples = iter(full if len(full) == self._batch_size else [])
@@ -69,7 +70,7 @@ class GeneratorSource(StreamSource):
         self, function: Callable[..., Any], workers: int, batch_size: int | None, drop_last: bool
     ) -> None:
         super().__init__(getattr(function, "__name__", "generator"), batch_size, drop_last)
-        self._function = function
+        self.function = function
         self.shards = max(1, workers) if is_divisible(function) else 1
         self._shard = 0
         self._epoch: int | None = None
@@ -90,9 +91,9 @@ class GeneratorSource(StreamSource):
         self._write_next(self._stream, item, writer)
 
     def _start(self) -> Iterator[Any]:
-        if not is_divisible(self._function):
-            return iter(self._function())
-        return iter(self._function(shard=self._shard, num_shards=self.shards))
+        if not is_divisible(self.function):
+            return iter(self.function())
+        return iter(self.function(shard=self._shard, num_shards=self.shards))
 
     def _close(self) -> None:
         if hasattr(self._stream, "close"):
@@ -110,12 +111,16 @@ class IteratorSource(StreamSource):
         """Take the next item."""
         self._write_next(self._iterator, item, writer)
 
-    def used_up(self) -> SourceExhausted:
-        """Say why there is no second loop, and what to write instead."""
+    def used_up(self, before: bool) -> SourceExhausted:
+        """Say why there is no loop, and what to write instead.
+
+        `before`: it never gave anything.
+        """
+        state = "gave nothing: it is empty, or used up already" if before else "is used up"
         return SourceExhausted(
-            f"The {self._name} is used up: an iterator gives its items once and cannot start "
-            "again for another epoch. Pass the generator function itself (without calling it), "
-            "or an object with __len__ and __getitem__."
+            f"The {self._name} {state}. An iterator gives its items once and cannot start again "
+            "for another epoch. Pass the generator function itself (without calling it), or an "
+            "object with __len__ and __getitem__."
         )
 
 

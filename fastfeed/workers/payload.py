@@ -18,6 +18,9 @@ from fastfeed._core import Mapping, create_memory, headroom
 from fastfeed.errors import OutOfMemory, SourceNotPicklable, gib
 from fastfeed.structure import aligned
 
+LIMITS = ""
+"""Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
+
 
 def ship(source: Any) -> int:
     """Write a source to a memfd and return its descriptor.
@@ -44,11 +47,11 @@ def write(parts: list[Any]) -> int:
     """Lay the parts out behind each other, each at a multiple of 64 bytes."""
     total = sum(aligned(len(part)) for part in parts)
     try:
-        fd: int = create_memory("fastfeed-source", total)
+        fd: int = create_memory("fastfeed-source", total, LIMITS)
     except MemoryError as error:
         raise OutOfMemory(
             f"Sending the source to worker processes needs {gib(total)} of shared memory, but "
-            f"only {gib(headroom())} may be used. Keep the data in files (numpy.memmap) that each "
+            f"only {gib(headroom(LIMITS))} may be used. Keep the data in files (numpy.memmap) that each "
             "worker opens, use threads (use_multiprocessing=False), or pass arrays directly."
         ) from error
     mapping = Mapping(fd)
@@ -81,8 +84,8 @@ def unpack(fd: int) -> Any:
 
 def not_picklable(source: Any, error: Exception) -> SourceNotPicklable:
     """Name the part of the source that cannot be sent."""
-    items = getattr(source, "items", source)
-    path, culprit = find_culprit(items, type(items).__name__, depth=4)
+    users = getattr(source, "items", getattr(source, "function", source))
+    path, culprit = find_culprit(users, getattr(users, "__name__", type(users).__name__), depth=4)
     return SourceNotPicklable(
         f"The source cannot be sent to worker processes: {path} is a "
         f"{type(culprit).__module__}.{type(culprit).__name__}, which cannot be pickled ({error}). "
