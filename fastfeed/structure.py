@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed.errors import SourceError, StructureChanged
+from fastfeed.pickling import dumps
 
 ALIGNMENT = 64
 """Every array starts at a multiple of this: TensorFlow aborts the process on less."""
@@ -58,13 +59,21 @@ def aligned(n_bytes: int) -> int:
 # -- walking trees --------------------------------------------------------------------------
 
 
+def container_type(node: Tree) -> type:
+    """Return dict, list, tuple or the class of a named tuple; other subclasses are not kept."""
+    if isinstance(node, dict):
+        return dict
+    if isinstance(node, list):
+        return list
+    return type(node) if hasattr(node, "_fields") else tuple
+
+
 def rebuild(node: Tree, children: Sequence[Tree]) -> Tree:
     """Make a container like `node` (dict, list, tuple, named tuple) with other children."""
-    if isinstance(node, dict):
+    kind = container_type(node)
+    if kind is dict:
         return dict(zip(node, children, strict=True))
-    if isinstance(node, list):
-        return list(children)
-    return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
+    return kind(children) if kind in (list, tuple) else kind(*children)
 
 
 def children_of(node: Tree) -> Sequence[Tree] | None:
@@ -94,6 +103,10 @@ def leaves(tree: Tree) -> Iterator[Any]:
             yield from leaves(child)
 
 
+LISTED = 8
+"""An error message shows so many items of a list."""
+
+
 def describe(tree: Tree) -> str:
     """Show a tree in an error message: types, dtypes and shapes, no values."""
 
@@ -106,6 +119,8 @@ def describe(tree: Tree) -> str:
     if children is None:
         return leaf_text(tree)
     inner = [describe(child) for child in children]
+    if isinstance(tree, list) and len(inner) > LISTED:
+        inner[LISTED:] = ["..."]
     if isinstance(tree, dict):
         return "{" + ", ".join(f"{k!r}: {v}" for k, v in zip(tree, inner, strict=True)) + "}"
     return ("[{}]" if isinstance(tree, list) else "({})").format(", ".join(inner))
@@ -200,7 +215,7 @@ class Layout:
 
 
 def pickle_note(skeleton: Tree) -> bytes:
-    """Pickle a skeleton; what plain pickle refuses is the source's mistake.
+    """Pickle a skeleton; what cannot be pickled is the source's mistake.
 
     Raises
     ------
@@ -208,7 +223,7 @@ def pickle_note(skeleton: Tree) -> bytes:
         Naming the object that cannot be pickled.
     """
     try:
-        return pickle.dumps(skeleton, protocol=5)
+        return dumps(skeleton)
     except Exception as error:
         raise SourceError(
             f"A batch holds an object that cannot travel between processes: {error}. Its "
@@ -265,7 +280,7 @@ class Layouts:
         if children is not None:
             names = tuple(node) if isinstance(node, dict) else None
             keys = [self._key(child, arrays) for child in children]
-            return None if None in keys else (type(node), names, tuple(keys))
+            return None if None in keys else (container_type(node), names, tuple(keys))
         leaf = as_leaf(node)
         if not is_array(leaf):
             return None
@@ -317,11 +332,21 @@ class Notes:
 
 
 def picture_of(skeleton: Tree) -> Any:
-    """Return what must not change between batches, comparable with ``==``."""
+    """Return what must not change between batches, comparable with ``==``.
+
+    The length of texts is a size, and so is that of a list of objects: both follow the batch.
+    """
     children = children_of(skeleton)
-    if children is not None:
-        names = tuple(skeleton) if isinstance(skeleton, dict) else None
-        return type(skeleton).__name__, names, tuple(picture_of(child) for child in children)
-    if is_leaf(skeleton):
-        return str(skeleton.dtype), len(skeleton.shape)
-    return "object"
+    if children is None:
+        return dtype_picture(skeleton) if is_leaf(skeleton) else "object"
+    pictures = [picture_of(child) for child in children]
+    if all(picture == "object" for picture in pictures):
+        return "object"
+    names = skeleton if isinstance(skeleton, dict) else range(len(pictures))
+    return container_type(skeleton).__name__, dict(zip(names, pictures, strict=True))
+
+
+def dtype_picture(leaf: ArrayLeaf) -> tuple[str, int]:
+    """Return the dtype, of texts without their length, and the number of dimensions."""
+    dtype = leaf.dtype
+    return dtype.kind if dtype.kind in "US" else str(dtype), len(leaf.shape)

@@ -7,6 +7,7 @@ import traceback
 
 from fastfeed._core import Batch
 from fastfeed.errors import RemoteTraceback, SourceError, WorkerCrashed
+from fastfeed.pickling import dumps
 
 FOLLOWS = "This exception was raised in a worker"
 
@@ -67,7 +68,7 @@ def pack(error: BaseException) -> bytes:
     """Pickle an exception with its traceback; one that does not survive becomes a SourceError."""
     text = text_of(error)
     try:
-        packed = pickle.dumps((error, text))
+        packed = dumps((error, text))
         pickle.loads(packed)
         return packed
     except Exception:

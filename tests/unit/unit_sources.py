@@ -48,7 +48,7 @@ def same(one: Any, other: Any) -> bool:
         return (
             isinstance(other, np.ndarray)
             and (one.dtype, one.shape) == (other.dtype, other.shape)
-            and one.tobytes() == other.tobytes()
+            and same_bytes(one, other)
         )
     if type(one) is not type(other):
         return False
@@ -57,6 +57,13 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other or (one != one and other != other))
+
+
+def same_bytes(one: np.ndarray, other: np.ndarray) -> bool:
+    """Equal bytes, but for the padding that is inside of long doubles."""
+    if one.dtype.type in (np.longdouble, np.clongdouble):
+        return np.array_equal(one, other, equal_nan=True)
+    return one.tobytes() == other.tobytes()
 
 
 def arrays_in(tree: Any) -> Iterator[np.ndarray]:
