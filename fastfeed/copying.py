@@ -8,14 +8,6 @@ import numpy as np
 
 from fastfeed import _core
 
-PLAIN_BUFFER = frozenset("?bBhHiIlLqQefdgFDGSU")
-"""dtype characters that the buffer protocol can export; others are copied by NumPy."""
-
-
-def is_plain(array: np.ndarray[Any, Any]) -> bool:
-    """Tell whether the native copies can read the array's bytes as they lie."""
-    return bool(array.flags.c_contiguous) and array.dtype.char in PLAIN_BUFFER
-
 
 def copyto(out: np.ndarray[Any, Any], array: np.ndarray[Any, Any]) -> None:
     """Copy `array` to `out`, as ``numpy.copyto(out, array)`` does, but faster for large arrays.
@@ -36,8 +28,8 @@ def copyto(out: np.ndarray[Any, Any], array: np.ndarray[Any, Any]) -> None:
     ...     def fill(self, index, out, rng):
     ...         fastfeed.copyto(out[0], self.decoded[index])
     """
-    same = out.dtype == array.dtype and out.shape == array.shape
-    if same and is_plain(out) and is_plain(array):
+    same = out.dtype == array.dtype and out.shape == array.shape and not out.dtype.hasobject
+    if same and out.flags.c_contiguous and array.flags.c_contiguous:
         _core.copy(out, array)
     else:
         np.copyto(out, array)

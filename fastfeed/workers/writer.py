@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring
-from fastfeed.copying import is_plain
 from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, view
 
 
@@ -76,10 +75,7 @@ class SlotWriter:
 
     def gather(self, leaf: ArrayLeaf, array: np.ndarray[Any, Any], rows: Any) -> None:
         """Copy rows of an array to its place in the slot."""
-        if is_plain(array):
-            self._memory.gather(self._base + leaf.offset, array, rows)
-        else:
-            np.take(array, rows, axis=0, out=view(self._memory, self._base, leaf))
+        self._memory.gather(self._base + leaf.offset, array, rows)
 
     def commit(self, layout: Layout) -> None:
         """Write the note behind the arrays and publish."""
@@ -105,7 +101,7 @@ class SlotWriter:
         self._spilled = True
 
     def _put(self, offset: int, array: np.ndarray[Any, Any]) -> None:
-        if is_plain(array):
+        if array.flags.c_contiguous:
             self._memory.copy_in(self._base + offset, array)
         else:
             leaf = ArrayLeaf(offset, array.shape, array.dtype)
