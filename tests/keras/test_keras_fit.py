@@ -101,6 +101,26 @@ def test_source_without_a_batch(recorder):
         fit_generator(recorder, finite(0), 5, verbose=0)
 
 
+@pytest.mark.parametrize("option", ["jit_compile", "run_eagerly"])
+def test_compiled_by_xla_or_not_at_all(option, make_model):
+    ours, keras_own = make_model(**{option: True}), make_model(**{option: True})
+    keras_own.fit(Dataset(Weighted()), epochs=2, shuffle=False, verbose=0)
+    fit_generator(ours, Weighted(), None, 2, 0, shuffle=False)
+    assert_same_weights(ours, keras_own)
+
+
+def test_mixed_precision(make_model):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        ours, keras_own = make_model(), make_model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert ours.layers[0].compute_dtype == "float16"
+    keras_own.fit(Dataset(Batches()), epochs=2, shuffle=False, verbose=0)
+    fit_generator(ours, Batches(), None, 2, 0, shuffle=False)
+    assert_same_weights(ours, keras_own)
+
+
 @pytest.mark.parametrize("length", [8, 10])
 def test_steps_per_execution(length, make_model):
     """The last group of steps may be short: it trains, is reported, and nobody complains."""
