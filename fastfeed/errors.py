@@ -54,6 +54,9 @@ class WorkerCrashed(FastFeedError, RuntimeError):
         self.epoch = epoch
         self.exitcode = exitcode
 
+    def __reduce__(self) -> tuple[type[WorkerCrashed], tuple[object, ...]]:
+        return type(self), (*self.args, self.index, self.epoch, self.exitcode)
+
 
 class WorkersLost(FastFeedError, RuntimeError):
     """Worker processes cannot be started, or none is left."""

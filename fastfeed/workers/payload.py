@@ -8,8 +8,11 @@ in place still can.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import mmap
 import pickle
+import types
 from typing import Any
 
 import cloudpickle
@@ -20,6 +23,9 @@ from fastfeed.structure import aligned
 
 LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
+
+UNSENT = ("__dict__", "__weakref__")
+"""What Python puts into every class itself."""
 
 
 def ship(source: Any) -> int:
@@ -51,8 +57,8 @@ def write(parts: list[Any]) -> int:
     except MemoryError as error:
         raise OutOfMemory(
             f"Sending the source to worker processes needs {gib(total)} of shared memory, but "
-            f"only {gib(headroom(LIMITS))} may be used. Keep the data in files (numpy.memmap) that each "
-            "worker opens, use threads (use_multiprocessing=False), or pass arrays directly."
+            f"only {gib(headroom(LIMITS))} may be used. Keep the data in files (numpy.memmap) that "
+            "each worker opens, use threads (use_multiprocessing=False), or pass arrays directly."
         ) from error
     mapping = Mapping(fd)
     position = 0
@@ -85,7 +91,7 @@ def unpack(fd: int) -> Any:
 def not_picklable(source: Any, error: Exception) -> SourceNotPicklable:
     """Name the part of the source that cannot be sent."""
     users = getattr(source, "items", getattr(source, "function", source))
-    path, culprit = find_culprit(users, getattr(users, "__name__", type(users).__name__), depth=4)
+    path, culprit = find_culprit(users, getattr(users, "__name__", type(users).__name__), depth=6)
     return SourceNotPicklable(
         f"The source cannot be sent to worker processes: {path} is a "
         f"{type(culprit).__module__}.{type(culprit).__name__}, which cannot be pickled ({error}). "
@@ -95,7 +101,7 @@ def not_picklable(source: Any, error: Exception) -> SourceNotPicklable:
 
 
 def find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any]:
-    """Follow the attributes and items that do not pickle as far down as there are any."""
+    """Follow the parts that do not pickle as far down as there are any."""
     for step, child in parts_of(value):
         if depth and not can_be_pickled(child):
             return find_culprit(child, path + step, depth - 1)
@@ -108,14 +114,33 @@ def parts_of(value: Any) -> list[tuple[str, Any]]:
         return [(f"[{key!r}]", child) for key, child in value.items()]
     if isinstance(value, (list, tuple)):
         return [(f"[{i}]", child) for i, child in enumerate(value)]
-    attributes = getattr(value, "__dict__", {})
-    found = [(f".{name}", child) for name, child in attributes.items()]
-    cells = zip(
-        getattr(getattr(value, "__code__", None), "co_freevars", ()),
-        getattr(value, "__closure__", None) or (),
-        strict=False,
-    )
-    return found + [(f" closes over {name}, which", cell.cell_contents) for name, cell in cells]
+    if isinstance(value, types.FunctionType):
+        return parts_of_function(value)
+    if isinstance(value, functools.partial):
+        return [(".func", value.func), (".args", value.args), (".keywords", value.keywords)]
+    if isinstance(value, types.MethodType):
+        return [("", value.__self__), ("", value.__func__)]
+    members = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        if not can_be_pickled(cls):  # it travels by value, with its methods: a class of the script
+            members = {**vars(cls), **members}
+    return [(f".{name}", child) for name, child in members.items() if name not in UNSENT]
+
+
+def parts_of_function(function: types.FunctionType) -> list[tuple[str, Any]]:
+    """Return the variables that a function takes from around it."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    used = [(name, function.__globals__.get(name)) for name in names_in(function.__code__)]
+    return [
+        *((f" closes over {name}, which", cell.cell_contents) for name, cell in cells),
+        *((f" uses the global {name}, which", child) for name, child in used),
+    ]
+
+
+def names_in(code: types.CodeType) -> list[str]:
+    """Return the names that a function, or one inside it, looks up."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return [*code.co_names, *itertools.chain.from_iterable(map(names_in, inner))]
 
 
 def can_be_pickled(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Bad input: one clear sentence with the cause and the cure, at once, and nothing is left behind."""
+"""Bad input: one clear sentence with the cause and the cure, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -133,6 +133,23 @@ def test_an_iterator_cannot_be_shared_by_processes(workers):
         workers=workers,
         use_multiprocessing=True,
     )
+
+
+class HasClassAttribute:
+    lock = threading.Lock()
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return np.ones(3)
+
+
+def test_a_class_attribute_that_cannot_be_sent_is_named():
+    class Local(HasClassAttribute):  # cannot be imported by workers, so it travels by value
+        other = threading.Lock()
+
+    refused(r"Local\.other is a _thread\.lock", errors.SourceNotPicklable, Local())
 
 
 def test_an_iterator_that_is_used_up_says_so():
@@ -272,7 +289,7 @@ def test_slots_larger_than_memory_are_refused_before_any_work_if_the_size_is_kno
         def fill(self, index, out, rng):
             raise AssertionError("never called")
 
-    with pytest.raises(errors.OutOfMemory, match="14 slots of 95.4 MiB need 1.30 GiB"):
+    with pytest.raises(errors.OutOfMemory, match=r"14 slots of 95\.4 MiB need 1\.30"):
         Loader(Specified(3), workers=1)
 
 
@@ -287,8 +304,11 @@ def test_a_source_larger_than_memory(little_memory):
 
 def test_a_batch_that_outgrows_memory_is_delivered_or_refused_but_never_hangs(little_memory):
     source = Items(lambda i: np.zeros(100_000_000 if i == 2 else 10, "uint8"))
-    with pytest.warns(ResourceWarning, match="larger than its slot"), Loader(source, workers=1) as l:
-        found = outcomes(l)
+    with (
+        pytest.warns(UserWarning, match="larger than its slot"),
+        Loader(source, workers=1) as loader,
+    ):
+        found = outcomes(loader)
     assert [type(x) for x in found] == [np.ndarray, np.ndarray, errors.OutOfMemory, np.ndarray]
 
 

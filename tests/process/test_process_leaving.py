@@ -251,7 +251,7 @@ def test_a_generator_function_that_is_divided_among_threads_gives_everything_onc
 
 def test_keeping_every_batch_is_right_and_said_once():
     with (
-        pytest.warns(ResourceWarning, match="handed out as copies") as warned,
+        pytest.warns(UserWarning, match="handed out as copies") as warned,
         Loader(Batches(60), workers=2, max_queue_size=4) as loader,
     ):
         kept = list(loader)
