@@ -145,7 +145,7 @@ class Slots:
                 f"All but {FEW} of {self.count} slots hold batches that are still referenced, so "
                 "further batches are handed out as copies. That is right for list(loader); in a "
                 "training loop, drop each batch before the next, or raise max_queue_size.",
-                ResourceWarning,
+                UserWarning,
                 stacklevel=2,
             )
         return copy_out(lease, batch.note_offset + batch.note_bytes, private_lease)
@@ -167,7 +167,7 @@ class Slots:
                 f"A batch of {gib(n_bytes)} is larger than its slot of {gib(self.slot_bytes)}; "
                 f"making {self.count} larger slots. Batches of very different sizes cost memory: "
                 "every slot is as large as the largest batch.",
-                ResourceWarning,
+                UserWarning,
                 stacklevel=2,
             )
             self._make_segment(int(n_bytes * GROWTH))
