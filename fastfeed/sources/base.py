@@ -31,7 +31,7 @@ class Writer(Protocol):
         """Hand in what was filled in place; `layout` says what is there now."""
 
     def gather(self, leaf: Any, array: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
-        """Copy rows of an array to a leaf of the reserved layout, natively."""
+        """Copy rows of a C-contiguous array to a leaf of the reserved layout, natively."""
 
 
 class Item:
@@ -86,6 +86,11 @@ class Source(ABC):
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027
         """Tell the user's object that the epoch before `epoch` is over."""
+
+    def prepare(self, item: Item) -> None:  # noqa: B027
+        """Do what the first item needs, before its random numbers are seeded: a worker's first
+        item would come out otherwise than the same item made later.
+        """
 
     @abstractmethod
     def make(self, item: Item, writer: Writer) -> None:

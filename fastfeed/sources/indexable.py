@@ -6,7 +6,16 @@ from typing import Any
 
 from fastfeed.errors import SourceError
 from fastfeed.sources.base import Item, Source, Writer, not_none
-from fastfeed.structure import ArraySpec, Layout, as_leaf, is_array, leaves, map_leaves
+from fastfeed.structure import (
+    ArraySpec,
+    Layout,
+    as_leaf,
+    describe,
+    is_array,
+    is_leaf,
+    leaves,
+    map_leaves,
+)
 
 
 def length_of(items: Any) -> int | None:
@@ -92,13 +101,41 @@ class FillSource(BatchSource):
         """Return the layout that ``spec`` gives."""
         return self._layout
 
+    def prepare(self, item: Item) -> None:
+        """Without a spec: let the first batch show what the others look like."""
+        if self._layout is None:
+            name = f"{type(self.items).__name__}.__getitem__"
+            first = not_none(self.items[0], name, item)
+            self._layout = Layout.of(map_leaves(as_leaf, first))
+
     def make(self, item: Item, writer: Writer) -> None:
         """Let the user write."""
-        if self._layout is None:  # no spec: the first batch shows what the others look like
-            first = not_none(self.items[0], f"{type(self.items).__name__}.__getitem__", item)
-            self._layout = Layout.of(map_leaves(as_leaf, first))
-        rows = self.items.fill(item.index, writer.reserve(self._layout), item.rng)
-        writer.commit(self._layout if rows is None else self._layout.with_rows(int(rows)))
+        layout = self._layout
+        assert layout is not None
+        rows = self.items.fill(item.index, writer.reserve(layout), item.rng)
+        if rows is not None:
+            name = f"{type(self.items).__name__}.fill"
+            layout = layout.with_rows(checked_rows(rows, layout, name))
+        writer.commit(layout)
+
+
+def checked_rows(rows: Any, layout: Layout, name: str) -> int:
+    """Return the number of rows that ``fill`` says it has filled.
+
+    Raises
+    ------
+    SourceError
+        If it is no number, or more than there are.
+    """
+    arrays = [leaf for leaf in leaves(layout.skeleton) if is_leaf(leaf) and leaf.shape]
+    most = min((leaf.shape[0] for leaf in arrays), default=0)
+    is_number = hasattr(rows, "__index__") and not isinstance(rows, bool)
+    if not is_number or not 0 <= rows <= most:
+        raise SourceError(
+            f"{name} must return None, or how many rows it has filled: 0 to {most}. "
+            f"Received: {rows if is_number else describe(rows)}"
+        )
+    return int(rows)
 
 
 def spec_layout(items: Any) -> Layout | None:

@@ -21,6 +21,8 @@ from fastfeed.structure import (
     Layout,
     Tree,
     as_leaf,
+    children_of,
+    container_type,
     describe,
     is_array,
     leaves,
@@ -115,7 +117,7 @@ def collate(samples: Iterable[Tree], capacity: int, item: Item, writer: Writer) 
     first = map_leaves(sample_leaf, first)
     layout = Layout.of(map_leaves(lambda leaf: row_spec(leaf, capacity), first))
     batch = writer.reserve(layout)
-    columns = list(leaves_of_batch(batch, first))
+    columns: list[Any] = [[] if isinstance(leaf, Objects) else leaf for leaf in leaves(batch)]
     rows = 0
     for rows, sample in enumerate(itertools.chain([first], samples), 1):
         put_row(columns, rows - 1, sample, first, item)
@@ -145,16 +147,10 @@ class Objects:
     """Stands in a layout for a list of objects until the samples are there."""
 
 
-def leaves_of_batch(batch: Tree, first: Tree) -> Iterable[Any]:
-    """Yield the array or, for objects, the list that receives each leaf of the samples."""
-    for leaf in leaves(batch):
-        yield [] if isinstance(leaf, Objects) else leaf
-
-
 def put_row(columns: list[Any], row: int, sample: Tree, first: Tree, item: Item) -> None:
-    """Copy one sample to its row of each column."""
-    values = list(leaves(sample))
-    if len(values) != len(columns):
+    """Copy one sample to its row of each column: of an array, or of a list for objects."""
+    values: list[Any] = []
+    if not collect_leaves(sample, first, values):
         raise ragged(sample, first, row, item)
     for column, value in zip(columns, values, strict=True):
         if isinstance(column, list):
@@ -164,6 +160,22 @@ def put_row(columns: list[Any], row: int, sample: Tree, first: Tree, item: Item)
         if not is_array(array) or (array.shape, array.dtype) != (column.shape[1:], column.dtype):
             raise ragged(sample, first, row, item)
         column[row] = array
+
+
+def collect_leaves(tree: Tree, pattern: Tree, found: list[Any]) -> bool:
+    """Append the leaves of `tree` in the order of `pattern`; False if it is another structure."""
+    children = children_of(tree)
+    if children is None or children_of(pattern) is None:
+        found.append(tree)
+        return children is None and children_of(pattern) is None
+    if container_type(tree) is not container_type(pattern) or len(tree) != len(pattern):
+        return False
+    if isinstance(pattern, dict):  # one sample may name its parts in another order
+        if tree.keys() != pattern.keys():
+            return False
+        children = [tree[name] for name in pattern]
+    parts = zip(children, children_of(pattern) or (), strict=True)
+    return all(collect_leaves(child, part, found) for child, part in parts)
 
 
 def ragged(sample: Tree, first: Tree, row: int, item: Item) -> SourceError:

@@ -64,9 +64,11 @@ class Work:
         self._writer.start(claim)
         try:
             with borrowed_globals() if self._seeds == "borrow" else nullcontext():
+                item = Item(self._seed, claim.epoch, claim.index)
                 self._reach(claim.epoch)
+                self._source.prepare(item)
                 self._seed_for(claim.epoch, claim.index)
-                self._source.make(Item(self._seed, claim.epoch, claim.index), self._writer)
+                self._source.make(item, self._writer)
         except EndOfItems:
             self._ring.publish(claim, END)
         except BaseException as error:
