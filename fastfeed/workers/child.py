@@ -10,8 +10,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from fastfeed._core import Mapping, Memory, Ring, create_memory, start_lifeline
-from fastfeed.errors import CoreError
+from fastfeed._core import Mapping, Memory, Ring, create_memory, headroom, start_lifeline
+from fastfeed.errors import CoreError, OutOfMemory, gib
 from fastfeed.sources.base import Item, Source, Writer
 from fastfeed.workers import payload
 from fastfeed.workers.failures import pack
@@ -19,6 +19,8 @@ from fastfeed.workers.forkserver import receive_message, send_message
 from fastfeed.workers.work import Work
 
 PAGE = 4096
+LIMITS = ""
+"""Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
 
 
 def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
@@ -133,7 +135,15 @@ class ProcessRoom:
         """Return a memfd of our own."""
         if self._spill_fd >= 0:  # of an item that failed half way
             os.close(self._spill_fd)
-        self._spill_fd = create_memory("fastfeed-spill", -(-n_bytes // PAGE) * PAGE)
+            self._spill_fd = -1
+        try:
+            self._spill_fd = create_memory("fastfeed-spill", -(-n_bytes // PAGE) * PAGE, LIMITS)
+        except MemoryError as error:
+            raise OutOfMemory(
+                f"A batch of {gib(n_bytes)} needs as much shared memory, but only "
+                f"{gib(headroom(LIMITS))} may be used (four fifths of what is free here or in this "
+                "container). Lower the batch size, or end other programs."
+            ) from error
         return Mapping(self._spill_fd, keep_private=True)
 
     def send_spill(self, sequence: int) -> None:

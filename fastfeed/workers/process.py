@@ -37,6 +37,7 @@ STILLBIRTHS = 3
 class Process:
     """One worker process and the parent's end of its socket."""
 
+    worker: int
     pid: int
     pidfd: int
     link: socket.socket
@@ -127,9 +128,9 @@ class ProcessPool:
 
     def _start(self, worker: int) -> None:
         try:
-            process = self._fork()
+            process = self._fork(worker)
         except WorkersLost:  # somebody has killed the server; the next call starts another
-            process = self._fork()
+            process = self._fork(worker)
         self._processes[worker] = process
         task = {"worker": worker, "seed": self._seed}
         process.send(task, [self._ring_fd, self._setting_fd, self._source_fd])
@@ -138,10 +139,10 @@ class ProcessPool:
         assert self.monitor is not None
         self.monitor.watch(worker, os.dup(process.pidfd))
 
-    def _fork(self) -> Process:
+    def _fork(self, worker: int) -> Process:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            return Process(*self._server.spawn(theirs), ours)
+            return Process(worker, *self._server.spawn(theirs), ours)
 
     def tend(self) -> None:
         """Replace workers that died.
@@ -166,10 +167,8 @@ class ProcessPool:
     def _bury(self, worker: int) -> None:
         process = self._processes.pop(worker)
         process.read_messages()
-        if process.spills:
-            self._departed.append(process)
-        else:
-            process.release()
+        self._departed.append(process)
+        self._forget_departed()
         self._exitcodes[worker] = self._server.exitcode(process.pid)
         self._stillborn = [] if process.ready else [*self._stillborn, self._exitcodes[worker]]
 
@@ -214,14 +213,28 @@ class ProcessPool:
         return segment.lease(segment.acquire())
 
     def _find_spill(self, batch: Batch) -> int:
-        # A re-made batch may have come twice; the living worker's is the one that was published.
-        for process in [*self._processes.values(), *reversed(self._departed)]:
+        """Return the descriptor that came with a batch. An earlier attempt at it may have sent one
+        too and died: the last worker of the number that published it has the right one.
+        """
+        senders = [*self._processes.values(), *reversed(self._departed)]
+        senders.sort(key=lambda process: process.worker != batch.worker)
+        for process in senders:
             process.read_messages()
-            if batch.sequence in process.spills:
-                return process.spills.pop(batch.sequence)
-        raise WorkersLost(
-            f"Worker {batch.worker} published batch {batch.index} but its memory never came."
-        )
+        fds = [p.spills.pop(batch.sequence) for p in senders if batch.sequence in p.spills]
+        for unwanted in fds[1:]:
+            os.close(unwanted)
+        self._forget_departed()
+        if not fds:
+            raise WorkersLost(
+                f"Worker {batch.worker} published batch {batch.index} but its memory never came."
+            )
+        return fds[0]
+
+    def _forget_departed(self) -> None:
+        for process in self._departed:
+            if not process.spills:
+                process.release()
+        self._departed = [process for process in self._departed if process.spills]
 
     def failure(self, batch: Batch, note: bytes) -> BaseException:
         """Return the exception that a worker published."""

@@ -312,6 +312,20 @@ def test_a_batch_that_outgrows_memory_is_delivered_or_refused_but_never_hangs(li
     assert [type(x) for x in found] == [np.ndarray, np.ndarray, errors.OutOfMemory, np.ndarray]
 
 
+def test_a_first_batch_larger_than_memory(little_memory, tmp_path):
+    def make(index):
+        from fastfeed.workers import child
+
+        child.LIMITS = str(tmp_path)  # in the worker
+        return np.zeros(GiB, "uint8") if index == 0 else np.zeros(10, "uint8")
+
+    with Loader(Items(make), workers=1) as loader:
+        found = outcomes(loader)
+    assert [len(x) for x in found[1:]] == [10, 10, 10]
+    with pytest.raises(errors.OutOfMemory, match=r"1\.00 GiB.*only 819\.2 MiB.*Lower the batch"):
+        raise found[0]
+
+
 def test_a_generator_function_with_unknown_parameters():
     def rows(folder, shard):
         yield folder

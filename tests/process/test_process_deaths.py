@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import eventually, worker_pids
+from conftest import eventually, open_descriptors, worker_pids
 from process_sources import Batches, Divided, once
 from process_support import assert_same, copied, indices, made_by_hand, outcomes
 
@@ -160,6 +160,17 @@ def test_batches_of_a_dead_worker_that_lie_outside_their_slots_are_delivered(tmp
         given += [copied(batch) for batch in batches]
         assert_same(given, made_by_hand(Batches(10, rows=source.rows))[0])
         assert loader.stats().worker_restarts == 1
+
+
+def test_dead_workers_are_forgotten_when_their_last_batch_is_taken(tmp_path):
+    source = Batches(30, lambda i: i % 3 == 2 and once(tmp_path / str(i)) and kill_me())
+    source.rows = lambda i: 10_000 * i if i % 3 else 1  # many are larger than all before
+    with Loader(source, workers=1, max_queue_size=8) as loader:
+        for batch in loader:
+            copied(batch)
+        assert loader.stats().worker_restarts >= 10
+        assert loader._engine._pool._departed == []
+        assert len([fd for fd in open_descriptors() if "pidfd" in fd]) == 2  # ours, the monitor's
 
 
 def kill_servers() -> None:
