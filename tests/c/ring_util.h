@@ -24,7 +24,8 @@ static inline void free_ring(ff_ring *ring) { free(ring->header); }
 
 static inline uint64_t post_for(ff_ring *ring, uint64_t index, uint32_t worker) {
   uint64_t sequence = UINT64_MAX;
-  ff_ticket ticket = {.index = index, .epoch = 3, .segment = 1, .offset = index * 64, .capacity = 64};
+  ff_ticket ticket = {
+      .index = index, .epoch = 3, .segment = 1, .offset = index * 64, .capacity = 64};
   REQUIRE(ff_ring_post(ring, &ticket, worker, &sequence) == 0);
   return sequence;
 }

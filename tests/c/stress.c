@@ -26,33 +26,46 @@
 typedef struct {
   feed_plan plan;
   bool deadly;
+  bool gives_up; /* on a ticket at its first death; else never */
 } variant;
 
 static const variant variants[] = {
-    {{.name = "one producer", .n_workers = 1, .n_entries = 16, .n_slots = 8, .batches = 6000}, 0},
-    {{.name = "many producers", .n_workers = 6, .n_entries = 16, .n_slots = 8, .batches = 6000}, 0},
-    {{.name = "spinning", .n_workers = 2, .n_entries = 16, .n_slots = 8, .spin = 100,
-      .batches = 6000}, 0},
-    {{.name = "slow consumer", .n_workers = 3, .n_entries = 8, .n_slots = 6, .slow_every = 3,
-      .batches = 3000}, 0},
-    {{.name = "unordered", .n_workers = 4, .n_entries = 16, .n_slots = 8, .unordered = true,
-      .batches = 6000}, 0},
-    {{.name = "tiny ring", .n_workers = 3, .n_entries = 1, .n_slots = 2, .batches = 3000}, 0},
-    {{.name = "one slot", .n_workers = 3, .n_entries = 4, .n_slots = 1, .batches = 3000}, 0},
-    {{.name = "keeps leases", .n_workers = 3, .n_entries = 16, .n_slots = 12, .keep = 9,
-      .batches = 6000}, 0},
-    {{.name = "addressed", .n_workers = 3, .n_entries = 8, .n_slots = 8, .addressed = true,
-      .batches = 4000}, 0},
-    {{.name = "cancelling", .n_workers = 3, .n_entries = 16, .n_slots = 8, .cancel_every = 5,
-      .batches = 4000}, 0},
-    {{.name = "over the wrap", .n_workers = 3, .n_entries = 8, .n_slots = 8, .first = WRAP - 2000,
-      .batches = 4000}, 0},
-    {{.name = "dying", .n_workers = 3, .n_entries = 16, .n_slots = 8, .keep = 2,
-      .batches = 3000}, 1},
-    {{.name = "dying, unordered, cancelling", .n_workers = 3, .n_entries = 16, .n_slots = 8,
-      .unordered = true, .cancel_every = 7, .batches = 3000}, 1},
-    {{.name = "dying, addressed", .n_workers = 3, .n_entries = 16, .n_slots = 8,
-      .addressed = true, .batches = 3000}, 1},
+    {.plan = {.name = "one producer", .n_workers = 1, .n_entries = 16, .n_slots = 8,
+              .batches = 6000}},
+    {.plan = {.name = "many producers", .n_workers = 6, .n_entries = 16, .n_slots = 8,
+              .batches = 6000}},
+    {.plan = {.name = "spinning", .n_workers = 2, .n_entries = 16, .n_slots = 8, .spin = 100,
+              .batches = 6000}},
+    {.plan = {.name = "slow consumer", .n_workers = 3, .n_entries = 8, .n_slots = 6,
+              .slow_every = 3, .batches = 3000}},
+    {.plan = {.name = "unordered", .n_workers = 4, .n_entries = 16, .n_slots = 8,
+              .unordered = true, .batches = 6000}},
+    {.plan = {.name = "tiny ring", .n_workers = 3, .n_entries = 1, .n_slots = 2,
+              .batches = 3000}},
+    {.plan = {.name = "one slot", .n_workers = 3, .n_entries = 4, .n_slots = 1, .batches = 3000}},
+    {.plan = {.name = "keeps leases", .n_workers = 3, .n_entries = 16, .n_slots = 12, .keep = 9,
+              .batches = 6000}},
+    {.plan = {.name = "addressed", .n_workers = 3, .n_entries = 8, .n_slots = 8,
+              .addressed = true, .batches = 4000}},
+    {.plan = {.name = "cancelling", .n_workers = 3, .n_entries = 16, .n_slots = 8,
+              .cancel_every = 5, .batches = 4000}},
+    {.plan = {.name = "over the wrap", .n_workers = 3, .n_entries = 8, .n_slots = 8,
+              .first = WRAP - 2000, .batches = 4000}},
+    {.plan = {.name = "dying", .n_workers = 3, .n_entries = 16, .n_slots = 8, .keep = 2,
+              .batches = 3000},
+     .deadly = true},
+    {.plan = {.name = "dying, spinning", .n_workers = 3, .n_entries = 4, .n_slots = 4,
+              .spin = 200, .batches = 3000},
+     .deadly = true},
+    {.plan = {.name = "dying, unordered, cancelling", .n_workers = 3, .n_entries = 16,
+              .n_slots = 8, .unordered = true, .cancel_every = 7, .batches = 3000},
+     .deadly = true},
+    {.plan = {.name = "dying, giving up", .n_workers = 3, .n_entries = 16, .n_slots = 8,
+              .batches = 3000},
+     .deadly = true, .gives_up = true},
+    {.plan = {.name = "dying, addressed", .n_workers = 3, .n_entries = 16, .n_slots = 8,
+              .addressed = true, .batches = 3000},
+     .deadly = true},
 };
 
 typedef struct crew crew;
@@ -137,9 +150,10 @@ static void replace_dead(void *context) {
 
 /* -- one variant ----------------------------------------------------------------------------- */
 
-static void start_crew(crew *c, bool deadly) {
-  if (deadly) {
-    REQUIRE(ff_monitor_start(&c->run.ring, FF_MAX_ATTEMPTS, &c->monitor) == 0);
+static void start_crew(crew *c, const variant *v) {
+  if (v->deadly) {
+    uint32_t max_retries = v->gives_up ? 0 : FF_MAX_ATTEMPTS;
+    REQUIRE(ff_monitor_start(&c->run.ring, max_retries, &c->monitor) == 0);
     c->run.deaths = ff_monitor_deaths(c->monitor);
     c->run.replace_dead = replace_dead;
     c->run.context = c;
@@ -151,6 +165,17 @@ static void stop_crew(crew *c) {
   ff_ring_stop(&c->run.ring);
   for (uint32_t i = 0; i < c->run.plan.n_workers; i++) pthread_join(c->workers[i].thread, NULL);
   if (c->monitor) ff_monitor_stop(c->monitor);
+}
+
+static void check_and_print(const crew *c, const variant *v) {
+  const feed *run = &c->run;
+  CHECK((run->crashed > 0) == v->gives_up);
+  CHECK((run->retried > 0) == (v->deadly && !v->gives_up));
+  CHECK((run->cancelled > 0) == (run->plan.cancel_every > 0));
+  printf("  %-28s %llu batches, %llu deaths, %llu made again, %llu given up, %llu cancelled\n",
+         run->plan.name, (unsigned long long)run->delivered,
+         (unsigned long long)c->births - run->plan.n_workers, (unsigned long long)run->retried,
+         (unsigned long long)run->crashed, (unsigned long long)run->cancelled);
 }
 
 static void run_variant(const variant *v, uint64_t scale) {
@@ -166,15 +191,10 @@ static void run_variant(const variant *v, uint64_t scale) {
   watchdog_ring(&c->run.ring);
   close(ring_fd);
   close(slots_fd);
-  start_crew(c, v->deadly);
+  start_crew(c, v);
   feed_all(&c->run);
   stop_crew(c);
-  CHECK_EQ(c->run.crashed, 0);
-  CHECK((c->run.retried > 0) == v->deadly);
-  CHECK((c->run.cancelled > 0) == (plan.cancel_every > 0));
-  printf("  %-30s %8llu batches, %llu deaths, %llu made again, %llu cancelled\n", plan.name,
-         (unsigned long long)c->run.delivered, (unsigned long long)c->births - plan.n_workers,
-         (unsigned long long)c->run.retried, (unsigned long long)c->run.cancelled);
+  check_and_print(c, v);
   watchdog_ring(NULL);
   feed_close(&c->run);
   free(c);

@@ -228,6 +228,28 @@ static void a_slot_is_written_again_only_after_all_have_read_it(void) {
   CHECK_EQ(ff_segments_alive(), 0);
 }
 
+/* -- the last user of a closed segment takes it along, whichever thread that is ---------------- */
+
+static void *release_a_slot(void *argument) {
+  const job *given = argument;
+  ff_slot_release(given->segment, given->slot);
+  return NULL;
+}
+
+static void the_last_thread_frees_a_closed_segment(void) {
+  for (int round = 0; round < 300; round++) {
+    ff_segment *segment = open_segment(READERS, false);
+    pthread_t threads[READERS];
+    job jobs[READERS];
+    for (int i = 0; i < READERS; i++) jobs[i] = (job){.segment = segment, .slot = acquire(segment)};
+    for (int i = 0; i < READERS; i++)
+      REQUIRE(!pthread_create(&threads[i], NULL, release_a_slot, &jobs[i]));
+    ff_segment_close(segment);
+    for (int i = 0; i < READERS; i++) pthread_join(threads[i], NULL);
+    CHECK_EQ(ff_segments_alive(), 0);
+  }
+}
+
 int main(void) {
   watchdog_start();
   RUN(every_slot_is_given_out_once_and_the_lowest_first);
@@ -239,5 +261,6 @@ int main(void) {
   RUN(a_tensor_describes_its_part_of_the_slot);
   RUN(a_tensor_may_be_deleted_by_another_thread);
   RUN(a_slot_is_written_again_only_after_all_have_read_it);
+  RUN(the_last_thread_frees_a_closed_segment);
   return check_report("test_lease");
 }

@@ -30,7 +30,7 @@ static int exit_code(pid_t child) {
 
 static void a_closed_socket_ends_the_worker(void) {
   int sockets[2], started[2];
-  REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) && !pipe(started));
+  REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) && !pipe(started));
   pid_t child = fork();
   REQUIRE(child >= 0);
   if (!child) {

@@ -133,6 +133,60 @@ static void reclaim_wakes_everybody(void) {
   free_ring(&ring);
 }
 
+/* -- three threads that meet in nothing but the ring ------------------------------------------- */
+
+typedef struct {
+  ff_ring ring;
+  int slot; /* plain memory: ThreadSanitizer reports writers that nothing orders */
+  ff_a32 dead;
+} estate;
+
+static void *fill_half_and_die(void *argument) {
+  estate *e = argument;
+  claim(&e->ring, 0);
+  e->slot = 1;
+  ff_store_release32(&e->dead, 1);
+  return NULL;
+}
+
+static void *mend(void *argument) {
+  estate *e = argument;
+  while (!ff_load_acquire32(&e->dead)) sched_yield(); /* the monitor has this from the kernel */
+  ff_ring_reclaim(&e->ring, 0, 1);
+  return NULL;
+}
+
+static void *fill_again(void *argument) {
+  estate *e = argument;
+  ff_claim claimed;
+  while (ff_ring_claim(&e->ring, 1, NOW, &claimed)) continue;
+  CHECK_EQ(claimed.attempt, 1);
+  CHECK_EQ(e->slot, 1);
+  e->slot = 2;
+  publish(&e->ring, &claimed);
+  return NULL;
+}
+
+/* The ring is long, so that the mending goes on for a while after the ticket is open again: only
+ * the ticket's word says then that the next worker comes after the dead. */
+static void the_next_worker_comes_after_the_dead(void) {
+  for (int round = 0; round < 20; round++) {
+    estate e = {.ring = make_ring(16384, 2)};
+    pthread_t threads[3];
+    void *(*const parts[3])(void *) = {fill_half_and_die, fill_again, mend};
+    post(&e.ring, 1);
+    for (int i = 0; i < 3; i++) {
+      REQUIRE(!pthread_create(&threads[i], NULL, parts[i], &e));
+      while (i == 0 && !ff_load_relaxed32(&e.dead)) sched_yield();
+    }
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    take(&e.ring, true);
+    CHECK_EQ(e.slot, 2);
+    watchdog_pat();
+    free_ring(&e.ring);
+  }
+}
+
 /* -- the wrap -------------------------------------------------------------------------------- */
 
 static void tickets_go_on_over_the_wrap(void) {
@@ -179,6 +233,7 @@ int main(void) {
   RUN(who_was_declared_dead_cannot_publish);
   RUN(a_reopened_ticket_keeps_its_addressee);
   RUN(reclaim_wakes_everybody);
+  RUN(the_next_worker_comes_after_the_dead);
   RUN(tickets_go_on_over_the_wrap);
   RUN(a_death_at_the_wrap_is_mended);
   return check_report("test_reclaim");
