@@ -12,22 +12,23 @@ from typing import Any
 import numpy as np
 
 
-def philox_key(seed: int, epoch: int, index: int = 0) -> np.ndarray[Any, Any]:
-    """Return the 128-bit key of the random numbers of one item.
+def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Return the random numbers of one item.
 
     Philox is counter based: streams of different keys are independent (Salmon et al., "Parallel
-    random numbers: as easy as 1, 2, 3", SC'11), so any worker can start anywhere.
+    random numbers: as easy as 1, 2, 3", SC'11), so any worker can start anywhere. The epoch is the
+    highest word of the counter, which no stream is long enough to reach.
     """
-    mixed = (seed & 0xFFFF_FFFF) << 32 | (epoch & 0xFFFF_FFFF)
-    return np.array([mixed, index], dtype=np.uint64)
+    key = np.array([seed, index], dtype=np.uint64)
+    counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 @lru_cache(maxsize=4)
 def permutation(length: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return a random order of ``range(length)``, the same in every process; read-only."""
     # The index with all bits set is no item's: the shuffle shares no numbers with a batch.
-    key = philox_key(seed, epoch, 2**64 - 1)
-    shuffled = np.random.Generator(np.random.Philox(key=key)).permutation(length)
+    shuffled = generator(seed, epoch, 2**64 - 1).permutation(length)
     shuffled.flags.writeable = False
     return shuffled
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastfeed.errors import SourceError
-from fastfeed.order import philox_key
+from fastfeed.order import generator
 from fastfeed.structure import Layout, Tree
 
 
@@ -56,8 +56,7 @@ class Item:
         whichever attempt.
         """
         if self._rng is None:
-            key = philox_key(self.seed, self.epoch, self.index)
-            self._rng = np.random.Generator(np.random.Philox(key=key))
+            self._rng = generator(self.seed, self.epoch, self.index)
         return self._rng
 
 
