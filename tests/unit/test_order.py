@@ -1,0 +1,152 @@
+"""Orders and random numbers depend on (seed, epoch, index) and on nothing else."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit_random import Dying, OwnNumbers, Random, RandomFill, SelfShuffling
+from unit_sources import Batches, private
+
+import fastfeed
+from fastfeed.order import batch_rows, generator, permutation
+
+PROCESSES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 1}, {"workers": 3}]
+THREADS = {"workers": 3, "use_multiprocessing": False}
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+def epochs(source: Any, count: int = 3, **options: Any) -> list[list[list[float]]]:
+    """So many epochs of a source, as lists."""
+    with fastfeed.Loader(source, **options) as loader:
+        return [[private(batch).tolist() for batch in loader] for _ in range(count)]
+
+
+def flat(epoch: list[list[float]]) -> list[float]:
+    return [value for batch in epoch for value in batch]
+
+
+# -- random numbers -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [Random, RandomFill])
+def test_the_same_numbers_with_any_number_of_workers(source: Any) -> None:
+    received = [epochs(source(), **way) for way in PROCESSES]
+    assert received[0] == received[1] == received[2]
+
+
+def test_the_same_numbers_in_threads_from_the_generator_that_is_given() -> None:
+    assert epochs(OwnNumbers(), **THREADS) == epochs(OwnNumbers(), workers=0)
+
+
+def test_the_same_numbers_in_any_order() -> None:
+    ordered = epochs(RandomFill(), workers=0)
+    unordered = epochs(RandomFill(), workers=3, ordered=False)
+    assert [sorted(epoch) for epoch in unordered] == ordered
+
+
+def test_the_same_numbers_after_a_death(tmp_path: Path) -> None:
+    expected = epochs(RandomFill(), workers=0)
+    assert epochs(Dying(tmp_path, [0, 3, 4, 11]), workers=2) == expected
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_same_numbers_after_a_loop_was_left() -> None:
+    expected = epochs(RandomFill(), workers=0)
+    with fastfeed.Loader(RandomFill(), workers=2) as loader:
+        for _, batch in zip(range(5), loader, strict=False):
+            first = private(batch)
+        assert [private(batch).tolist() for batch in loader] == expected[1]
+    assert first.tolist() == expected[0][4]
+
+
+def test_every_item_epoch_and_seed_has_numbers_of_its_own() -> None:
+    seeds = [0, 1, 2**32, 2**63]
+    values = [
+        value
+        for seed in seeds
+        for epoch in epochs(RandomFill(), workers=0, seed=seed)
+        for _, *numbers in epoch
+        for value in numbers
+    ]
+    assert len(set(values)) == len(values) == len(seeds) * 3 * 12 * 4
+
+
+@pytest.mark.parametrize(
+    ("source", "ways"),
+    [(Random, PROCESSES), (RandomFill, PROCESSES), (SelfShuffling, [*PROCESSES, THREADS])],
+)
+def test_the_numbers_of_the_script_are_not_disturbed(source: Any, ways: list[Any]) -> None:
+    for way in ways:
+        random.seed(1)
+        np.random.seed(1)
+        expected = random.random(), np.random.rand()
+        random.seed(1)
+        np.random.seed(1)
+        epochs(source(), shuffle=True, **way)
+        assert (random.random(), np.random.rand()) == expected
+
+
+@given(SEEDS, st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
+def test_any_numbers_make_a_generator(seed: int, epoch: int, index: int) -> None:
+    first = generator(seed, epoch, index).random(4)
+    assert (generator(seed, epoch, index).random(4) == first).all()
+    assert (generator(seed ^ 1 << 63, epoch, index).random(4) != first).all()
+    assert (generator(seed, epoch ^ 1, index).random(4) != first).all()
+    assert (generator(seed, epoch, index ^ 1 << 40).random(4) != first).all()
+
+
+# -- orders ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", [*PROCESSES, THREADS])
+@pytest.mark.parametrize("kind", ["batches", "samples", "arrays"])
+def test_shuffling_is_another_permutation_each_epoch(kind: str, way: dict[str, Any]) -> None:
+    source = {
+        "batches": Batches(lambda index: np.array([index]), 30),
+        "samples": list(range(30)),
+        "arrays": np.arange(30),
+    }[kind]
+    size = {} if kind == "batches" else {"batch_size": 4}
+    orders = [flat(epoch) for epoch in epochs(source, shuffle=True, seed=5, **size, **way)]
+    assert [sorted(order) for order in orders] == [list(range(30))] * 3
+    assert len({tuple(order) for order in orders}) == 3
+    assert orders == [permutation(30, 5, epoch).tolist() for epoch in range(3)]
+
+
+@given(st.integers(1, 300), SEEDS, st.integers(0, 1000))
+def test_a_permutation_has_each_number_once(length: int, seed: int, epoch: int) -> None:
+    assert sorted(permutation(length, seed, epoch)) == list(range(length))
+
+
+def test_a_permutation_cannot_be_changed_by_who_reads_it() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        permutation(9, 0, 0)[0] = 1
+
+
+@pytest.mark.parametrize("seed", [1, 2**32, 2**63])
+def test_the_seed_changes_the_order(seed: int) -> None:
+    assert permutation(50, seed, 0).tolist() != permutation(50, 0, 0).tolist()
+
+
+@given(st.integers(1, 200), st.integers(1, 50), SEEDS, st.booleans())
+def test_the_rows_of_all_batches_are_all_rows(n: int, size: int, seed: int, shuffle: bool) -> None:
+    n_batches = -(-n // size)
+    rows = [batch_rows(n, size, batch, shuffle, seed, 3) for batch in range(n_batches)]
+    assert sorted(np.concatenate(rows)) == list(range(n))
+    assert {len(batch) for batch in rows[:-1]} <= {size}
+
+
+# -- hooks ----------------------------------------------------------------------------------
+
+
+def test_a_source_that_shuffles_itself_has_one_order_in_every_worker() -> None:
+    orders = [[flat(epoch) for epoch in epochs(SelfShuffling(), **way)] for way in PROCESSES]
+    assert orders[0] == orders[1] == orders[2]
+    assert [sorted(order) for order in orders[0]] == [list(range(20))] * 3
+    assert len({tuple(order) for order in orders[0]}) == 3
