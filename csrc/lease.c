@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "atomic.h"
@@ -17,6 +19,7 @@ struct ff_segment {
   uint32_t count;
   bool mapped; /* else `base` comes from the heap */
   bool poison;
+  pid_t owner;
   ff_a32 holders; /* the owner, and every slot in use */
   ff_a32 *users;  /* [count] */
   ff_a64 *free;   /* one bit a slot */
@@ -43,6 +46,7 @@ static void destroy(ff_segment *segment) {
 static ff_segment *new_segment(uint64_t stride, uint32_t count) {
   ff_segment *segment = calloc(1, sizeof *segment);
   if (!segment) return NULL;
+  segment->owner = getpid();
   segment->stride = stride;
   segment->count = count;
   segment->users = calloc(count, sizeof *segment->users);
@@ -93,10 +97,15 @@ int ff_segment_private(uint64_t bytes, ff_segment **result) {
   return 0;
 }
 
+/* A fork of the owner drops its copy of the books, but must not touch the bytes: they are shared. */
+static bool is_owner(const ff_segment *segment) { return segment->owner == getpid(); }
+
 static void let_go(ff_segment *segment) {
   /* SYNC holders: release and acquire in one. The last to leave frees the books, so every use of
    * them by the others must come before. */
   if (ff_sub_acq_rel32(&segment->holders, 1) != 1) return;
+  /* The pages go now: idle workers may keep their mapping until they hear of a new segment. */
+  if (segment->mapped && is_owner(segment)) madvise(segment->base, segment->bytes, MADV_REMOVE);
   destroy(segment);
   ff_add_relaxed32(&segments_alive, UINT32_MAX); /* minus one */
 }
@@ -141,7 +150,8 @@ void ff_slot_retain(ff_segment *segment, uint32_t slot) {
 void ff_slot_release(ff_segment *segment, uint32_t slot) {
   /* SYNC users: release and acquire in one. Each user's reads come before the slot is free. */
   if (ff_sub_acq_rel32(&segment->users[slot], 1) != 1) return;
-  if (segment->poison) memset(ff_slot_data(segment, slot), 0xff, segment->stride);
+  if (segment->poison && is_owner(segment))
+    memset(ff_slot_data(segment, slot), 0xff, segment->stride);
   ff_or_release64(&segment->free[slot / BITS], 1ull << slot % BITS); /* SYNC free: release */
   let_go(segment);
 }

@@ -62,3 +62,16 @@ class Divided:
             if self.before is not None:
                 self.before(number)
             yield np.full(3, number)
+
+
+class Asks:
+    """Each item is what `question()` answers in the worker."""
+
+    def __init__(self, question: Callable[[], Any]) -> None:
+        self.question = question
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Any:
+        return self.question()
