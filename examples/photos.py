@@ -168,7 +168,7 @@ def make_photos(
     """
     folder = Path(folder)
     counts = {"train": train, "validation": validation}
-    wanted = {"counts": counts, "labels": sorted(PHOTOS)}
+    wanted = {"labels": sorted(PHOTOS), "crops": counts, "pixels": list(FILE_SIDE)}
     if folder.exists():
         record = folder / "made.json"
         if record.exists() and json.loads(record.read_text()) == wanted:
