@@ -39,7 +39,7 @@ class ParentHooks:
     def __init__(self, source: Source, seed: int) -> None:
         self._source = source
         self._seed = seed
-        self._epoch = 0
+        self._epoch = -1
 
     def reach(self, epoch: int) -> None:
         """Call the hooks for every epoch up to this one."""

@@ -62,7 +62,7 @@ class IndexSchedule:
         self._order = order
         self._may_cross = may_cross
         self._on_enter = on_enter
-        self._epoch = 0
+        self._epoch = -1  # begin() enters the first one
         self._position = 0
         self._consumed = 0  # the consumer's epoch
         self._delivered = 0

@@ -84,7 +84,7 @@ class Source(ABC):
         """Prepare in the worker; called once, before anything else."""
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027
-        """Tell the user's object that the epoch before `epoch` is over."""
+        """Tell the user's object that `epoch` starts, and the one before is over."""
 
     def prepare(self, item: Item) -> None:  # noqa: B027
         """Do what the first item needs, before its random numbers are seeded: a worker's first

@@ -46,7 +46,7 @@ def own_hook(items: Any, name: str) -> Any:
 
 
 class EpochHooks:
-    """Calls a source's ``on_epoch_end`` and ``on_epoch_begin`` between epochs, once each.
+    """Calls a source's ``on_epoch_begin`` before each epoch and ``on_epoch_end`` after it.
 
     Each worker process has its own copy of the source and calls the hooks on it. They are seeded
     alike, so a copy that shuffles itself does so as the others do.
@@ -59,9 +59,9 @@ class EpochHooks:
     def __bool__(self) -> bool:
         return self._end is not None or self._begin is not None
 
-    def between_epochs(self) -> None:
-        """Call what there is."""
-        if self._end is not None:
+    def before(self, epoch: int) -> None:
+        """Call what there is, between the epoch before and this one."""
+        if self._end is not None and epoch > 0:
             self._end()
         if self._begin is not None:
             self._begin()
@@ -78,7 +78,7 @@ class BatchSource(Source):
 
     def start_epoch(self, epoch: int) -> None:
         """Call the user's hooks."""
-        self._hooks.between_epochs()
+        self._hooks.before(epoch)
 
     def make(self, item: Item, writer: Writer) -> None:
         """Copy what ``__getitem__`` returns."""

@@ -57,7 +57,7 @@ class SampleSource(Source):
 
     def start_epoch(self, epoch: int) -> None:
         """Call the user's hooks."""
-        self._hooks.between_epochs()
+        self._hooks.before(epoch)
 
     def make(self, item: Item, writer: Writer) -> None:
         """Collate one batch."""

@@ -38,7 +38,7 @@ class Work:
         self._source = source
         self._seed = seed
         self._writer = SlotWriter(ring, room)
-        self._epoch = 0
+        self._epoch = -1
         self._seeds = seeds
         self._calls_hooks = seeds == "own" and source.hooks_epochs
 

@@ -90,17 +90,17 @@ def test_short_epochs_can_be_left_and_the_next_one_is_whole(way: dict[str, Any])
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("length", [2, 9])
-def test_hooks_are_called_once_between_epochs(way: dict[str, Any], length: int) -> None:
+def test_hooks_are_called_at_the_start_of_each_epoch_and_at_its_end(way: dict[str, Any], length: int) -> None:
     with fastfeed.Loader(Counting(length), **way) as loader:
         for epoch in range(4):
-            assert [list(batch) for batch in loader] == [[epoch, epoch]] * length
+            assert [list(batch) for batch in loader] == [[epoch, epoch + 1]] * length
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_hooks_are_called_once_for_an_epoch_that_was_left(way: dict[str, Any]) -> None:
     with fastfeed.Loader(Counting(2), **way) as loader:
         for epoch in range(4):
-            assert list(next(iter(loader))) == [epoch, epoch]
+            assert list(next(iter(loader))) == [epoch, epoch + 1]
 
 
 @pytest.mark.parametrize("way", WAYS)
