@@ -74,6 +74,8 @@ def through_dlpack(import_tensor: Callable[[Any], Any]) -> Convert:
         dtype = DLPACK_TYPES.get(leaf.dtype.name)
         if dtype is None:  # texts, dates, structures: no framework has them
             return numpy_view(lease, leaf)
+        if not leaf.dtype.isnative:  # nor the other byte order, so this is the one copy made here
+            return import_tensor(numpy_view(lease, leaf).astype(leaf.dtype.newbyteorder("=")))
         return import_tensor(lease.tensor(leaf.offset, dtype, leaf.shape))
 
     return convert
@@ -123,5 +125,3 @@ def copy_out(lease: Lease, n_bytes: int, private: Callable[[int], Lease]) -> Lea
     copied = private(max(n_bytes, 1))
     copied.copy_in(0, memoryview(lease)[:n_bytes])
     return copied
-
-
