@@ -24,6 +24,12 @@ class LocalRoom:
         """Let go of a segment that no ticket names any more."""
         del self._segments[number]
 
+    def clear(self) -> None:
+        """Let go of everything: who keeps a closed loader keeps no memory."""
+        self._segments.clear()
+        self._spills.clear()
+        self._failures.clear()
+
     def slot(self, segment: int) -> Memory:
         """Return the segment that a ticket names."""
         return self._segments[segment]
@@ -125,4 +131,6 @@ class InlinePool(LocalPool):
         self._work.make_one()
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Let go of the memory."""
+        del self._work  # its writer holds the slot of the last batch
+        self._room.clear()

@@ -71,3 +71,4 @@ class ThreadPool(LocalPool):
         for thread in self._threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self._room.clear()

@@ -12,6 +12,7 @@ import pytest
 from unit_sources import Batches
 
 import fastfeed
+from fastfeed import _core
 
 WAYS: list[dict[str, Any]] = [
     {"workers": 0},
@@ -90,7 +91,7 @@ def test_short_epochs_can_be_left_and_the_next_one_is_whole(way: dict[str, Any])
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("length", [2, 9])
-def test_hooks_are_called_at_the_start_of_each_epoch_and_at_its_end(way: dict[str, Any], length: int) -> None:
+def test_hooks_are_called_once_an_epoch(way: dict[str, Any], length: int) -> None:
     with fastfeed.Loader(Counting(length), **way) as loader:
         for epoch in range(4):
             assert [list(batch) for batch in loader] == [[epoch, epoch + 1]] * length
@@ -110,3 +111,11 @@ def test_a_loop_that_was_replaced_by_a_newer_one_says_so(way: dict[str, Any]) ->
         with pytest.raises(fastfeed.FastFeedError, match="ended by a newer one"):
             next(older)
         assert [int(batch[0]) for batch in newer] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_closed_loader_that_is_still_referenced_keeps_no_memory(way: dict[str, Any]) -> None:
+    loader = fastfeed.Loader(Batches(number, 4), **way)
+    assert [int(batch[0]) for batch in loader] == [0, 1, 2, 3]
+    loader.close()
+    assert _core.segments_alive() == 0
