@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -88,6 +90,51 @@ static void a_segment_outlives_its_owner_while_a_slot_is_in_use(void) {
   CHECK_EQ(ff_segments_alive(), 1);
   CHECK_EQ(((uint8_t *)ff_slot_data(segment, slot))[PAGE - 1], 0x22);
   ff_slot_release(segment, slot);
+  CHECK_EQ(ff_segments_alive(), 0);
+}
+
+static int64_t pages_of(int fd) {
+  struct stat status;
+  REQUIRE(!fstat(fd, &status));
+  return status.st_blocks * 512 / PAGE;
+}
+
+/* The descriptor stands for a worker that still maps a segment which the parent is done with. */
+static void the_pages_go_with_the_last_user(void) {
+  int fd = -1;
+  ff_segment *segment = NULL;
+  REQUIRE(ff_memory_create("test", 3 * PAGE, "", &fd) == 0);
+  REQUIRE(ff_segment_open(fd, PAGE, 3, false, &segment) == 0);
+  uint32_t slot = acquire(segment);
+  ff_segment_close(segment);
+  CHECK_EQ(pages_of(fd), 3);
+  ff_slot_release(segment, slot);
+  CHECK_EQ(pages_of(fd), 0);
+  close(fd);
+  CHECK_EQ(ff_segments_alive(), 0);
+}
+
+static void a_fork_drops_its_books_and_leaves_the_bytes(void) {
+  int fd = -1, status = -1;
+  ff_segment *segment = NULL;
+  REQUIRE(ff_memory_create("test", PAGE, "", &fd) == 0);
+  REQUIRE(ff_segment_open(fd, PAGE, 1, true, &segment) == 0);
+  uint32_t slot = acquire(segment);
+  memset(ff_slot_data(segment, slot), 0x33, PAGE);
+  pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (!child) {
+    ff_slot_release(segment, slot);
+    ff_segment_close(segment);
+    _exit(ff_segments_alive() ? 1 : 0);
+  }
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK_EQ(status, 0);
+  CHECK_EQ(pages_of(fd), 1);
+  CHECK_EQ(((uint8_t *)ff_slot_data(segment, slot))[PAGE - 1], 0x33);
+  ff_slot_release(segment, slot);
+  ff_segment_close(segment);
+  close(fd);
   CHECK_EQ(ff_segments_alive(), 0);
 }
 
@@ -256,6 +303,8 @@ int main(void) {
   RUN(a_slot_is_free_when_its_last_user_is_gone);
   RUN(poison_covers_a_free_slot_and_only_that);
   RUN(a_segment_outlives_its_owner_while_a_slot_is_in_use);
+  RUN(the_pages_go_with_the_last_user);
+  RUN(a_fork_drops_its_books_and_leaves_the_bytes);
   RUN(a_private_segment_goes_with_its_slot);
   RUN(impossible_segments_are_refused);
   RUN(a_tensor_describes_its_part_of_the_slot);

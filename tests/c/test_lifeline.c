@@ -75,9 +75,35 @@ static void a_killed_parent_ends_the_worker(void) {
   close(started[1]);
 }
 
+/* A child of the worker would keep running, and holding what it inherited. */
+static void what_the_worker_has_started_ends_with_it(void) {
+  int sockets[2], started[2], alive[2];
+  char byte;
+  REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) && !pipe(started) && !pipe(alive));
+  pid_t worker = fork();
+  REQUIRE(worker >= 0);
+  if (!worker) {
+    close(sockets[0]);
+    if (setpgid(0, 0)) _exit(3);
+    if (!fork())
+      for (;;) pause();
+    be_stuck(-1, sockets[1], started[1]);
+  }
+  close(alive[1]); /* now the worker and its child have it */
+  close(sockets[1]);
+  wait_for_byte(started[0]);
+  close(sockets[0]);
+  CHECK_EQ(exit_code(worker), -SIGKILL);
+  CHECK_EQ(read(alive[0], &byte, 1), 0);
+  close(alive[0]);
+  close(started[0]);
+  close(started[1]);
+}
+
 int main(void) {
   watchdog_start();
   RUN(a_closed_socket_ends_the_worker);
   RUN(a_killed_parent_ends_the_worker);
+  RUN(what_the_worker_has_started_ends_with_it);
   return check_report("test_lifeline");
 }
