@@ -100,7 +100,10 @@ class Feed:
                 self._early.append(batch)
             else:
                 self._schedule.delivered()
-                return self._open(batch)
+                opened = self._open(batch)
+                if self._pool.size:  # at once: the workers make it while the caller uses this one
+                    self._post()
+                return opened
         return None
 
     def _take_early(self) -> Batch | None:
