@@ -49,7 +49,9 @@ class Process:
         while readable(self.link, 0):
             try:
                 message, fds = receive_message(self.link)
-            except (EOFError, ConnectionResetError):
+            except ConnectionResetError:
+                continue  # said once, if it died with mail unread; what it sent before comes next
+            except EOFError:
                 return
             if "spill" in message:
                 self.spills[message["spill"]] = fds[0]
