@@ -128,9 +128,11 @@ def picture(runs: Sequence[Run], work: str, file: Path) -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(work)
-    figure.text(
-        0.01, 0.01, f"{machine()}\nMean without the first epoch, which starts workers.", fontsize=7
+    caption = (
+        f"{machine()}\nMeans without the first epoch, which starts workers. "
+        "What waits where there is no data work is Keras's own loop."
     )
+    figure.text(0.01, 0.01, caption, fontsize=7)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(file, dpi=130)
     plt.close(figure)

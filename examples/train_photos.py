@@ -103,6 +103,7 @@ def compare(data: Path, epochs: int, workers: int) -> tuple[str, list[Run]]:
         What was trained on, in a line.
     runs : list of Run
     """
+    tf.config.set_visible_devices([], "GPU")  # the step's clock is right on the CPU only
     training = PhotoSequence(*list_photos(data, "train"), augment=True)
     validation = PhotoSequence(*list_photos(data, "validation"))
     work = f"{len(training.files)} JPEG photographs, batches of {training.batch_size}"
