@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd csrc/*.c csrc/*.h)
+NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd fastfeed/*.pxi csrc/*.c csrc/*.h)
 
 .PHONY: demo test lint test-c test-python long package sanitize bench clean
 

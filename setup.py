@@ -4,6 +4,7 @@ FASTFEED_SANITIZE=address,undefined or =thread compiles the core for that checke
 """
 
 import os
+from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -21,7 +22,7 @@ if sanitizers:
 core = Extension(
     "fastfeed._core",
     sources=["fastfeed/_core.pyx", *(f"csrc/{name}.c" for name in SOURCES)],
-    depends=["fastfeed/_core.pxd", *(f"csrc/{name}.h" for name in HEADERS)],
+    depends=[*glob("fastfeed/*.px[di]"), *(f"csrc/{name}.h" for name in HEADERS)],
     include_dirs=["csrc"],
     extra_compile_args=flags,
     extra_link_args=links,

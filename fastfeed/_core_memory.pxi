@@ -1,0 +1,106 @@
+# Part of _core.pyx: shared memory and copies into it.
+
+def headroom(str root=""):
+    """Bytes of shared memory that may still be made (`root`: a folder with fake limit files)."""
+    return ff_headroom(root.encode())
+
+
+def create_memory(str name, uint64_t size, str root=""):
+    """Make a sealed memfd of `size` bytes; returns its descriptor. MemoryError: above headroom."""
+    cdef bytes c_name = name.encode(), c_root = root.encode()
+    cdef const char *p_name = c_name
+    cdef const char *p_root = c_root
+    cdef int fd = -1, code
+    with nogil:
+        code = ff_memory_create(p_name, size, p_root, &fd)
+    check(code, "ff_memory_create")
+    return fd
+
+
+cdef class Memory:
+    """Bytes that arrays are written to or read from, through the buffer protocol."""
+
+    cdef char *base
+    cdef uint64_t size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.base, <Py_ssize_t>self.size, 0, flags)
+
+    def __len__(self):
+        return self.size
+
+    cdef int check_range(self, uint64_t offset, uint64_t size) except -1:
+        if offset > self.size or size > self.size - offset:
+            raise CoreError(errno.ERANGE, f"{size} bytes at {offset} do not fit in {self.size}")
+        return 0
+
+    def copy_in(self, uint64_t offset, array):
+        """Copy a C-contiguous array's bytes to `offset`, without the GIL if there are many."""
+        cdef Py_buffer view
+        cdef char *target
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        try:
+            self.check_range(offset, view.len)
+            target = self.base + offset
+            if view.len < 65536:
+                ff_copy(target, view.buf, view.len)
+            else:
+                with nogil:
+                    ff_copy(target, view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    def gather(self, uint64_t offset, array, const int64_t[::1] rows):
+        """Copy `array[rows]` (along axis 0) of a C-contiguous array to `offset`."""
+        cdef Py_buffer view
+        cdef size_t row_bytes, count = rows.shape[0]
+        cdef int64_t n_rows
+        cdef int code = 0
+        if count == 0:
+            return
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        try:
+            n_rows = len(array)
+            row_bytes = view.len // n_rows if n_rows else 0
+            self.check_range(offset, row_bytes * count)
+            with nogil:
+                code = ff_gather(self.base + offset, view.buf, row_bytes, n_rows, &rows[0], count)
+        finally:
+            PyBuffer_Release(&view)
+        check(code, "ff_gather")
+
+
+def copy(out, array):
+    """Copy a C-contiguous buffer to another of the same length, without the GIL."""
+    cdef Py_buffer target, source
+    PyObject_GetBuffer(out, &target, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    try:
+        PyObject_GetBuffer(array, &source, PyBUF_C_CONTIGUOUS)
+        try:
+            if target.len != source.len:
+                raise CoreError(errno.EINVAL, f"{source.len} bytes do not fit {target.len}")
+            with nogil:
+                ff_copy(target.buf, source.buf, source.len)
+        finally:
+            PyBuffer_Release(&source)
+    finally:
+        PyBuffer_Release(&target)
+
+
+@cython.final
+cdef class Mapping(Memory):
+    """A whole memfd, mapped. The descriptor stays the caller's and may be closed."""
+
+    def __cinit__(self, int fd, bint keep_private=False):
+        cdef void *base = NULL
+        cdef int code
+        with nogil:
+            code = ff_memory_map(fd, &base, &self.size)
+        check(code, "ff_memory_map")
+        self.base = <char *>base
+        if keep_private:
+            check(ff_memory_keep_private(base, self.size), "ff_memory_keep_private")
+
+    def __dealloc__(self):
+        if self.base:
+            ff_memory_unmap(self.base, self.size)

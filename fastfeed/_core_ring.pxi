@@ -1,0 +1,221 @@
+# Part of _core.pyx: the ticket ring.
+
+@cython.final
+cdef class Claim:
+    """A ticket in a worker's hands: make item `index` of `epoch`, write it to this place."""
+
+    cdef ff_claim claim
+
+    @property
+    def index(self):
+        return self.claim.ticket.index
+
+    @property
+    def epoch(self):
+        return self.claim.ticket.epoch
+
+    @property
+    def segment(self):
+        return self.claim.ticket.segment
+
+    @property
+    def offset(self):
+        return self.claim.ticket.offset
+
+    @property
+    def capacity(self):
+        return self.claim.ticket.capacity
+
+    @property
+    def sequence(self):
+        return self.claim.sequence
+
+    @property
+    def attempt(self):
+        return self.claim.attempt
+
+
+@cython.final
+cdef class Batch:
+    """A finished ticket, taken from the ring by the parent."""
+
+    cdef ff_batch batch
+
+    @property
+    def kind(self):
+        return self.batch.result.kind
+
+    @property
+    def index(self):
+        return self.batch.ticket.index
+
+    @property
+    def epoch(self):
+        return self.batch.ticket.epoch
+
+    @property
+    def sequence(self):
+        return self.batch.sequence
+
+    @property
+    def segment(self):
+        return self.batch.ticket.segment
+
+    @property
+    def offset(self):
+        return self.batch.ticket.offset
+
+    @property
+    def worker(self):
+        return self.batch.worker
+
+    @property
+    def attempt(self):
+        return self.batch.attempt
+
+    @property
+    def spilled(self):
+        """The bytes are not in the slot but in a segment that the worker brought."""
+        return self.batch.result.spilled != 0
+
+    @property
+    def data_bytes(self):
+        return self.batch.result.data_bytes
+
+    @property
+    def note_offset(self):
+        return self.batch.result.note_offset
+
+    @property
+    def note_bytes(self):
+        return self.batch.result.note_bytes
+
+
+@cython.final
+cdef class Ring:
+    """The ticket ring over a `Mapping`; `Ring.create` in the parent, `Ring.attach` in workers."""
+
+    cdef ff_ring ring
+    cdef Mapping mapping
+
+    def __init__(self):
+        raise TypeError("rings come from Ring.create() or Ring.attach()")
+
+    @staticmethod
+    def bytes_for(uint32_t n_entries, uint32_t n_workers):
+        """Bytes of shared memory; 0 if the numbers are out of range or no power of two."""
+        return ff_ring_bytes(n_entries, n_workers)
+
+    @staticmethod
+    def create(Mapping mapping, uint32_t n_entries, uint32_t n_workers, uint32_t spin=0):
+        cdef Ring self = Ring.__new__(Ring)
+        mapping.check_range(0, ff_ring_bytes(n_entries, n_workers))
+        self.mapping = mapping
+        check(ff_ring_init(&self.ring, mapping.base, n_entries, n_workers, spin), "ff_ring_init")
+        return self
+
+    @staticmethod
+    def attach(Mapping mapping):
+        cdef Ring self = Ring.__new__(Ring)
+        self.mapping = mapping
+        check(ff_ring_attach(&self.ring, mapping.base, mapping.size), "ff_ring_attach")
+        return self
+
+    cdef int check_worker(self, uint32_t worker) except -1:
+        if worker >= self.ring.header.n_workers:
+            raise CoreError(errno.ERANGE, f"worker {worker} of {self.ring.header.n_workers}")
+        return 0
+
+    # the parent
+
+    def post(self, uint64_t index, uint32_t epoch, uint32_t segment, uint64_t offset,
+             uint64_t capacity, uint32_t worker=FF_ANY_WORKER):
+        """Post a ticket; returns its sequence number, or -1 if the ring is full."""
+        cdef ff_ticket ticket
+        cdef uint64_t sequence = 0
+        ticket.index = index
+        ticket.epoch = epoch
+        ticket.segment = segment
+        ticket.offset = offset
+        ticket.capacity = capacity
+        if worker != FF_ANY_WORKER:
+            self.check_worker(worker)
+        return sequence if ff_ring_post(&self.ring, &ticket, worker, &sequence) == 0 else -1
+
+    def take(self, bint ordered=True):
+        """A finished batch, or None."""
+        cdef Batch batch = Batch.__new__(Batch)
+        return batch if ff_ring_take(&self.ring, ordered, &batch.batch) == 0 else None
+
+    def take_wait(self, bint ordered=True, Monitor monitor=None, uint32_t deaths_seen=0,
+                  int64_t timeout_ns=SLICE_NS):
+        """Like take, but sleeps up to `timeout_ns`, or until another worker has died."""
+        cdef Batch batch = Batch.__new__(Batch)
+        cdef const ff_a32 *alarm = NULL
+        cdef int code
+        if monitor is not None:
+            alarm = ff_monitor_deaths(monitor.running())
+        with nogil:
+            code = ff_ring_take_wait(&self.ring, ordered, &batch.batch, alarm, deaths_seen,
+                                     timeout_ns)
+        if code == 0:
+            return batch
+        PyErr_CheckSignals()
+        return None
+
+    def cancel(self):
+        """Withdraw tickets that nobody has claimed; they come out as CANCELLED."""
+        return ff_ring_cancel(&self.ring)
+
+    @property
+    def ready(self):
+        return ff_ring_ready(&self.ring)
+
+    @property
+    def outstanding(self):
+        """Tickets posted and not yet taken."""
+        return ff_ring_outstanding(&self.ring)
+
+    def stop(self):
+        ff_ring_stop(&self.ring)
+
+    def stop_worker(self, uint32_t worker):
+        self.check_worker(worker)
+        ff_ring_stop_worker(&self.ring, worker)
+
+    def reset_worker(self, uint32_t worker):
+        self.check_worker(worker)
+        ff_ring_reset_worker(&self.ring, worker)
+
+    def reclaim(self, uint32_t worker, uint32_t max_retries):
+        """Re-open what a dead worker held; only when it is certainly gone."""
+        self.check_worker(worker)
+        return ff_ring_reclaim(&self.ring, worker, max_retries)
+
+    # workers
+
+    def claim(self, uint32_t worker, int64_t timeout_ns=SLICE_NS):
+        """A `Claim`; None after the time-out; raises StopIteration when it is time to go home."""
+        cdef Claim claim = Claim.__new__(Claim)
+        cdef int code
+        self.check_worker(worker)
+        with nogil:
+            code = ff_ring_claim(&self.ring, worker, timeout_ns, &claim.claim)
+        if code == 0:
+            return claim
+        PyErr_CheckSignals()
+        if code == -errno.ESHUTDOWN:
+            raise StopIteration
+        return None
+
+    def publish(self, Claim claim not None, uint32_t kind, uint64_t data_bytes=0,
+                uint64_t note_offset=0, uint64_t note_bytes=0, bint spilled=False):
+        """Hand in a claim. CoreError(ECANCELED): it is no longer ours."""
+        cdef ff_result result
+        memset(&result, 0, sizeof(result))
+        result.kind = kind
+        result.spilled = spilled
+        result.data_bytes = data_bytes
+        result.note_offset = note_offset
+        result.note_bytes = note_bytes
+        check(ff_ring_publish(&self.ring, &claim.claim, &result), "ff_ring_publish")
