@@ -15,9 +15,10 @@ import time
 import uuid
 from pathlib import Path
 
-from conftest import eventually
+from leftovers import eventually
 
 HERE = Path(__file__).parent
+SEARCHED = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
 PATIENCE_S = 20.0
 
 
@@ -50,7 +51,7 @@ class Script:
         self.process = subprocess.Popen(
             [sys.executable, self.path.name, *arguments],
             cwd=folder,
-            env={**os.environ, name: value, "PYTHONPATH": str(HERE), **(environment or {})},
+            env={**os.environ, name: value, "PYTHONPATH": SEARCHED, **(environment or {})},
             stdin=theirs if on_terminal else subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,

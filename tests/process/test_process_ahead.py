@@ -1,7 +1,7 @@
 """What the workers do while the caller uses a batch."""
 
 import pytest
-from conftest import eventually
+from leftovers import eventually
 from process_sources import Batches
 
 from fastfeed import Loader

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import eventually, open_descriptors, worker_pids
+from leftovers import eventually, open_descriptors, worker_pids
 from process_sources import Batches, Divided, once
 from process_support import assert_same, copied, indices, made_by_hand, outcomes
 
@@ -18,6 +18,8 @@ from fastfeed import Loader
 from fastfeed.errors import WorkerCrashed, WorkersLost
 from fastfeed.workers import process
 from fastfeed.workers.forkserver import SERVERS
+
+pytestmark = pytest.mark.filterwarnings("ignore:All but", "ignore:A batch of")
 
 
 def kill_me() -> None:

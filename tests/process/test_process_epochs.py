@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from conftest import eventually, worker_pids
+from leftovers import eventually, worker_pids
 from process_sources import Asks, Batches
 from process_support import copied, indices
 

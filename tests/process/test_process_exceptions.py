@@ -15,6 +15,8 @@ from process_support import indices, outcomes
 from fastfeed import Loader
 from fastfeed.errors import RemoteTraceback, SourceError, WorkerCrashed
 
+pytestmark = pytest.mark.filterwarnings("ignore:All but")
+
 KINDS = {
     "processes": {"workers": 2},
     "threads": {"workers": 2, "use_multiprocessing": False},

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import eventually, worker_pids
+from leftovers import eventually, worker_pids
 from process_sources import Batches, Divided
 from process_support import assert_same, copied, indices, made_by_hand
 

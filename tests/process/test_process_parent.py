@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from conftest import eventually
+from leftovers import eventually
 from process_scripts import Script, run
 
 LOOP = """
