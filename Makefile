@@ -15,7 +15,7 @@ test: lint test-c test-python
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest fastfeed._core --allowlist tests/stubtest-allow.txt
+	$(BIN)/python -m mypy.stubtest fastfeed._core --mypy-config-file pyproject.toml --allowlist tests/stubtest-allow.txt
 
 test-c:
 	$(MAKE) -C tests/c check tsan
