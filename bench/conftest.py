@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,7 @@ def enter(contests: Callable[..., Result], record: Callable[..., None]) -> Calla
             result.seconds[name],
             contestant=name,
             batches_per_round=result.batches[name],
+            cores_used_by_others=statistics.median(result.disturbance[name]),
             left_out=result.left_out,
         )
 

@@ -108,19 +108,20 @@ class LaneProcess:
     def settle(self) -> None:
         """Wait until the lane and its workers use no CPU, so that the next one has it all."""
         until = time.monotonic() + SETTLE_AT_MOST
-        before, now = -1.0, self._cpu_seconds()
+        before, now = -1.0, self.cpu_seconds()
         while now != before and time.monotonic() < until:
             time.sleep(SETTLED)
-            before, now = now, self._cpu_seconds()
+            before, now = now, self.cpu_seconds()
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Return what the lane and its workers have used, those that have ended too."""
         total = 0.0
         for process in [self._tree, *self._tree.children(recursive=True)]:
             try:
                 times = process.cpu_times()
             except psutil.NoSuchProcess:
                 continue
-            total += times.user + times.system
+            total += sum(times[:4])  # user and system, its own and its dead children's
         return total
 
     def _last_words(self) -> str:
@@ -135,6 +136,7 @@ class Result:
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     batches: dict[str, int] = field(default_factory=dict)
+    disturbance: dict[str, list[float]] = field(default_factory=dict)  # cores that others used
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -190,7 +192,7 @@ class Contest:
             contestant.module,
             contestant.option,
             self._work,
-            contestant.fill,
+            contestant.form,
             str(self._folder),
             self._seconds,
         )
@@ -213,9 +215,19 @@ class Contest:
 
     def _do_round(self, name: str) -> None:
         lane = self._lanes[name]
+        begin, before = time.perf_counter(), machine_cpu_seconds() - lane.cpu_seconds()
         lane.order()
         self.result.seconds.setdefault(name, []).append(lane.answer()["seconds"])
+        others = machine_cpu_seconds() - lane.cpu_seconds() - before
+        elapsed = time.perf_counter() - begin
+        self.result.disturbance.setdefault(name, []).append(max(0.0, others / elapsed))
         lane.settle()
+
+
+def machine_cpu_seconds() -> float:
+    """Return the CPU seconds that everybody on this machine has used since it started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
 
 
 def missing_modules(contestant: Contestant) -> list[str]:

@@ -36,7 +36,7 @@ class Task:
     module: str
     option: str
     work: str
-    fill: bool
+    form: str
     folder: str
     seconds: float  # that the timed part of a round is to last
 
@@ -92,7 +92,7 @@ class Lane:
 
     def _open(self, length: int) -> tuple[Source, AbstractContextManager[Any]]:
         task = self._task
-        source = make(task.work, length, task.fill, task.folder)
+        source = make(task.work, length, task.form, task.folder)
         return source, self._module.opened(source, WORKERS, QUEUE, task.option)
 
     def _run(self, opened: Any, length: int, untimed: int) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.bars import BARS, Bar, Entries, NotMeasuredError
-from bench.rivals import FASTFEED_FILL, FASTFEED_ITEM, RING
+from bench.rivals import FASTFEED_FILL, FASTFEED_ITEM, FASTFEED_STREAM, RING
 from bench.sources import WORKS
 
 
@@ -45,6 +46,11 @@ def _heading(run: dict[str, Any]) -> Iterator[str]:
         f"{machine['memory_gib']} GiB, Linux {machine['kernel']}"
     )
     yield f"* Load average (1, 5, 15 min): {load['start']} at the start, {load['end']} at the end"
+    disturbed = [e["extra_info"].get("cores_used_by_others", 0.0) for e in run["benchmarks"]]
+    yield (
+        "* Cores used by other programs during the rounds of a contestant: "
+        f"{statistics.median(disturbed):.2f} (median), {max(disturbed):.2f} (worst)"
+    )
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     yield f"* Python {machine['python']}, {packages}"
     yield ""
@@ -73,7 +79,7 @@ def _verdict(bar: Bar, entries: Entries) -> str:
 def _contest(work: str, entries: dict[str, dict[str, Any]]) -> Iterator[str]:
     if not entries:
         return
-    names = (FASTFEED_FILL.name, FASTFEED_ITEM.name, RING.name)
+    names = [one.name for one in (FASTFEED_FILL, FASTFEED_STREAM, FASTFEED_ITEM, RING)]
     ours = [entries[name] for name in names if name in entries]
     best = min((entry["stats"]["median"] for entry in ours), default=None)
     yield f"## {WORKS[work].title}"

@@ -71,7 +71,7 @@ class Prepared:
 
 
 class PreparedFill(Prepared):
-    """The same batches, copied to where the caller says."""
+    """The same batches, copied to where the caller says, by ``numpy.copyto``."""
 
     @property
     def spec(self) -> fastfeed.ArraySpec:
@@ -85,6 +85,16 @@ class PreparedFill(Prepared):
         if self.pause:
             time.sleep(self.pause)
         np.copyto(out, self.batches[index % KINDS_OF_BATCH])
+
+
+class PreparedStream(PreparedFill):
+    """The same, copied by ``fastfeed.copyto``."""
+
+    def fill(self, index: int, out: np.ndarray, rng: np.random.Generator) -> None:
+        """Write batch `index` into `out`."""
+        from fastfeed import copyto  # here, so that the rivals run without fastfeed
+
+        copyto(out, self.batches[index % KINDS_OF_BATCH])
 
 
 class Numbers:
@@ -208,12 +218,27 @@ WORKS = {
 }
 
 
-def make(work: str, length: int, fill: bool, folder: str) -> Source:
-    """Build the source of one work; `folder` is where the JPEG files are."""
+FORMS = {"item": Prepared, "fill": PreparedFill, "stream": PreparedStream}
+"""What a source of prepared batches offers: ``__getitem__`` alone, or ``fill`` too."""
+
+
+def make(work: str, length: int, form: str, folder: str = "") -> Source:
+    """Build the source of one work.
+
+    Parameters
+    ----------
+    work : str
+        A key of `WORKS`.
+    length : int
+        Batches an epoch.
+    form : {"item", "fill", "stream"}
+        See `FORMS`.
+    folder : str
+        Where the JPEG files are.
+    """
     if work == "nothing":
         return Numbers(length)
     if work == "photos":
-        return (PhotosFill if fill else Photos)(folder, length)
+        return (Photos if form == "item" else PhotosFill)(folder, length)
     about = WORKS[work]
-    kind = PreparedFill if fill else Prepared
-    return kind(about.shape, about.dtype, length, about.pause)
+    return FORMS[form](about.shape, about.dtype, length, about.pause)

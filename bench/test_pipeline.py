@@ -10,6 +10,7 @@ from bench.rivals import (
     DALI,
     FASTFEED_FILL,
     FASTFEED_ITEM,
+    FASTFEED_STREAM,
     KERAS_PROCESSES,
     KERAS_THREADS,
     LIMIT_NUMPY,
@@ -27,8 +28,8 @@ LOADERS = (
 )  # fmt: skip
 LINEUPS = {
     "rows": (*LOADERS, PLAIN_LOOP),
-    "uint8": (*LOADERS, PLAIN_LOOP, LIMIT_NUMPY, LIMIT_STREAM),
-    "float32": (*LOADERS, PLAIN_LOOP, LIMIT_NUMPY, LIMIT_STREAM),
+    "uint8": (*LOADERS, FASTFEED_STREAM, PLAIN_LOOP, LIMIT_NUMPY, LIMIT_STREAM),
+    "float32": (*LOADERS, FASTFEED_STREAM, PLAIN_LOOP, LIMIT_NUMPY, LIMIT_STREAM),
     "asleep": LOADERS,
 }
 ENTRIES = [(work, contestant) for work, lineup in LINEUPS.items() for contestant in lineup]

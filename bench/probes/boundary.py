@@ -34,7 +34,7 @@ def waits(loader: fastfeed.Loader, epochs: int, step: float) -> tuple[list[float
 
 def main(work: str, epochs: int, step: float) -> None:
     """Take many short epochs and compare the slowest hundredths."""
-    source = make(work, LENGTH, fill=True, folder="")
+    source = make(work, LENGTH, "fill")
     with fastfeed.Loader(source, workers=WORKERS, max_queue_size=QUEUE) as loader:
         waits(loader, 10, step)
         first, other = waits(loader, epochs, step)

@@ -27,7 +27,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def main(seconds: float) -> None:
     """Take one batch, hold it, and watch the loader wait."""
-    source = make("uint8", 1000, fill=True, folder="")
+    source = make("uint8", 1000, "fill")
     with fastfeed.Loader(source, workers=WORKERS, max_queue_size=QUEUE) as loader:
         batches = iter(loader)
         held = next(batches)
@@ -37,7 +37,7 @@ def main(seconds: float) -> None:
         begin, before = time.perf_counter(), cpu_seconds(pids)
         time.sleep(seconds)
         used, elapsed = cpu_seconds(pids) - before, time.perf_counter() - begin
-        ready = loader.stats()["ready"]
+        ready = loader.stats().ready
         del held
     print(json.dumps({"share": used / elapsed, "processes": len(pids), "ready": ready}))
 

@@ -23,8 +23,8 @@ class Contestant:
         Where its ``opened`` is, below ``bench``.
     needs : tuple of str
         Modules that must be installed.
-    fill : bool
-        Whether its source offers ``fill`` besides ``__getitem__``.
+    form : {"item", "fill", "stream"}
+        What its source offers, see `bench.sources.FORMS`.
     option : str
         Which variant, for modules that have several.
     """
@@ -32,16 +32,19 @@ class Contestant:
     name: str
     module: str
     needs: tuple[str, ...] = ()
-    fill: bool = False
+    form: str = "item"
     option: str = ""
 
 
-FASTFEED_FILL = Contestant("fastfeed, fill", "rivals.fastfeed_loader", ("fastfeed",), fill=True)
+FASTFEED_FILL = Contestant("fastfeed, fill", "rivals.fastfeed_loader", ("fastfeed",), "fill")
+FASTFEED_STREAM = Contestant(
+    "fastfeed, fill with fastfeed.copyto", "rivals.fastfeed_loader", ("fastfeed",), "stream"
+)
 FASTFEED_ITEM = Contestant("fastfeed, __getitem__", "rivals.fastfeed_loader", ("fastfeed",))
 LIMIT_STREAM = Contestant("copy limit, streaming", "copy_limit", ("fastfeed",), option="stream")
 LIMIT_NUMPY = Contestant("copy limit, np.copyto", "copy_limit", option="numpy")
 RING = Contestant("ticket ring", "rivals.ring_alone", ("fastfeed",))
-PLAIN_LOOP = Contestant("plain loop", "rivals.plain_loop", fill=True)
+PLAIN_LOOP = Contestant("plain loop", "rivals.plain_loop", form="fill")
 MP_QUEUE = Contestant("multiprocessing.Queue", "rivals.mp_queue")
 TORCH = Contestant("torch DataLoader", "rivals.torch_loader", ("torch",))
 KERAS_THREADS = Contestant(
