@@ -84,7 +84,8 @@ def table(runs: Sequence[Run]) -> str:
         )
     lines.append(
         "\n'waited': share of the time in which no training step computed. The first line, which\n"
-        "has no data to wait for, shows how much of it Keras's own loop takes."
+        "has no data to wait for, shows how much of it Keras's own loop takes, and other programs\n"
+        "where the machine is busy."
     )
     return "\n".join(lines)
 
@@ -130,7 +131,7 @@ def picture(runs: Sequence[Run], work: str, file: Path) -> None:
     figure.suptitle(work)
     caption = (
         f"{machine()}\nMeans without the first epoch, which starts workers. "
-        "What waits where there is no data work is Keras's own loop."
+        "What waits where there is no data work is Keras's own loop, or a busy machine."
     )
     figure.text(0.01, 0.01, caption, fontsize=7)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
