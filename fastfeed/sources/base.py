@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastfeed.errors import SourceError
-from fastfeed.order import generator
+from fastfeed.order import ItemNumbers
 from fastfeed.structure import Layout, Tree
 
 
@@ -42,10 +42,10 @@ class Item:
     index, epoch : int
     """
 
-    __slots__ = ("_rng", "epoch", "index", "seed")
+    __slots__ = ("_numbers", "_rng", "epoch", "index")
 
-    def __init__(self, seed: int, epoch: int, index: int) -> None:
-        self.seed = seed
+    def __init__(self, numbers: ItemNumbers, epoch: int, index: int) -> None:
+        self._numbers = numbers
         self.epoch = epoch
         self.index = index
         self._rng: np.random.Generator | None = None
@@ -53,10 +53,10 @@ class Item:
     @property
     def rng(self) -> np.random.Generator:
         """A generator seeded from (seed, epoch, index): the same in whichever worker, at
-        whichever attempt.
+        whichever attempt. The worker's next item gets the same object, seeded anew.
         """
         if self._rng is None:
-            self._rng = generator(self.seed, self.epoch, self.index)
+            self._rng = self._numbers.of(self.epoch, self.index)
         return self._rng
 
 

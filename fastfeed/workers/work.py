@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from fastfeed._core import END, Claim, Ring
+from fastfeed.order import ItemNumbers
 from fastfeed.sources.base import EndOfItems, Item, Source
 from fastfeed.workers.failures import presentable
 from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
@@ -40,6 +41,7 @@ class Work:
         self._writer = SlotWriter(ring, room)
         self._epoch = -1
         self._seeds = seeds
+        self._numbers = ItemNumbers(seed)
         self._calls_hooks = seeds == "own" and source.hooks_epochs
 
     def run(self) -> None:
@@ -64,7 +66,7 @@ class Work:
         self._writer.start(claim)
         try:
             with borrowed_globals() if self._seeds == "borrow" else nullcontext():
-                item = Item(self._seed, claim.epoch, claim.index)
+                item = Item(self._numbers, claim.epoch, claim.index)
                 self._reach(claim.epoch)
                 self._source.prepare(item)
                 self._seed_for(claim.epoch, claim.index)

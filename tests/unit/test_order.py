@@ -14,7 +14,7 @@ from unit_random import Dying, OwnNumbers, Random, RandomFill, SelfShuffling
 from unit_sources import Batches, private
 
 import fastfeed
-from fastfeed.order import batch_rows, generator, permutation
+from fastfeed.order import ItemNumbers, batch_rows, generator, permutation
 
 PROCESSES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 1}, {"workers": 3}]
 THREADS = {"workers": 3, "use_multiprocessing": False}
@@ -90,6 +90,18 @@ def test_the_numbers_of_the_script_are_not_disturbed(source: Any, ways: list[Any
         np.random.seed(1)
         epochs(source(), shuffle=True, **way)
         assert (random.random(), np.random.rand()) == expected
+
+
+@given(SEEDS, st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)), max_size=5))
+def test_one_generator_gives_each_item_the_numbers_of_its_own(
+    seed: int, items: list[tuple[int, int]]
+) -> None:
+    numbers = ItemNumbers(seed)
+    for epoch, index in items:
+        ours, expected = numbers.of(epoch, index), generator(seed, epoch, index)
+        for rng in (ours, expected):
+            rng.integers(0, 9, dtype=np.uint32)  # leaves half a word behind in the generator
+        assert ours.random(3).tolist() == expected.random(3).tolist()
 
 
 @given(SEEDS, st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
