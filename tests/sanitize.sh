@@ -15,14 +15,17 @@ rm -rf "$built"
 FASTFEED_SANITIZE=address,undefined "$bin/python" setup.py --quiet build \
   --build-base "$built" --build-lib "$built/lib"
 
-# Before any other pytest plugin or package could bring in another fastfeed.
 export PYTHONPATH="$PWD/$built/lib"
-# Python itself is not built for them, so the run-time library has to be there first. Python never
-# frees all it has at its end: leaks are the business of the C tests. The quarantine of freed memory
-# would look like a leak to the tests that measure memory.
-export LD_PRELOAD="$(cc -print-file-name=libasan.so)"
-export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4:allocator_may_return_null=1
-export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# Python itself is not built for them, so the run-time library has to be there first; and the C++
+# library before it looks for the functions that it wraps, or the first C++ exception ends the
+# process.
+export LD_PRELOAD="$(cc -print-file-name=libasan.so) libstdc++.so.6"
+# Python never frees all it has at its end, so leaks are the business of the C tests. A large
+# quarantine of freed memory would look like a leak to the tests that measure memory. Reports go to
+# files: pytest would swallow them, and a test that kills workers would not notice one more death.
+log=log_path=$PWD/$built/report
+export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4:allocator_may_return_null=1:$log
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$log
 
 "$bin/python" -P - <<'END'
 import ctypes
@@ -33,4 +36,11 @@ assert b"__asan_report_load" in open(_core.__file__, "rb").read(), "not compiled
 END
 
 [ $# -gt 0 ] || set -- tests/unit tests/process
-exec "$bin/pytest" -p no:cacheprovider "$@"
+status=0
+"$bin/pytest" -p no:cacheprovider "$@" || status=$?
+for report in "$built"/report.*; do
+  [ -e "$report" ] || continue
+  cat "$report"
+  status=1
+done
+exit $status
