@@ -6,12 +6,28 @@ Everything that can block is under a watchdog (pytest-timeout, which prints all 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
 from leftovers import eventually, open_descriptors, worker_pids
 
 from fastfeed import _core
+
+MANY = 50
+modules_frozen = 0
+
+
+@pytest.fixture(autouse=True)
+def heavy_imports_are_not_searched_for_garbage() -> None:
+    """Looking for garbage takes half a second with TensorFlow, PyTorch and JAX in memory. What an
+    import has made stays anyway.
+    """
+    global modules_frozen
+    if len(sys.modules) > modules_frozen + MANY:
+        gc.collect()
+        gc.freeze()
+        modules_frozen = len(sys.modules)
 
 
 @pytest.fixture(autouse=True)
