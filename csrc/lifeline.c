@@ -13,8 +13,11 @@ static void *hold(void *argument) {
   while (poll(ends, 2, -1) <= 0 || !(ends[0].revents || ends[1].revents)) {
   }
   /* What the user's code has started in this process goes with it, if we lead a group of our own:
-   * the other processes of any other group are none of our business. */
-  if (getpgrp() == getpid()) kill(0, SIGKILL);
+   * the other processes of any other group are none of our business. It may clean up. */
+  if (getpgrp() == getpid()) {
+    signal(SIGTERM, SIG_IGN);
+    kill(0, SIGTERM);
+  }
   _exit(FF_EXIT_ORPHANED);
 }
 

@@ -28,7 +28,7 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.setpgid(0, 0)  # the lifeline ends this group, with the programs that the source started
+        os.setpgid(0, 0)  # programs that the source starts are in this group, and end with it
         start_lifeline(parent_pidfd, worker_fd)
         work(socket.socket(fileno=worker_fd))
         status = 0
@@ -41,15 +41,11 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process and what the source has left running in it, a pool of its own perhaps."""
+    """End this process, without what belongs to the fork server's end."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        os.killpg(os.getpid(), signal.SIGTERM)
-    except BaseException:  # nobody reads the output any more, or there is no such group
-        pass
-    finally:
+    finally:  # also if nobody reads the output any more
         os._exit(status)
 
 

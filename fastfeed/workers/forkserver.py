@@ -23,6 +23,7 @@ import json
 import os
 import pickle
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -109,8 +110,7 @@ class ForkServer:
     def _start(self) -> None:
         self._stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = [entry or os.getcwd() for entry in sys.path]
-        arguments = map(json.dumps, (theirs.fileno(), path, self._preload))
+        arguments = map(json.dumps, (theirs.fileno(), search_path(), self._preload))
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, *arguments],
@@ -165,6 +165,11 @@ class ForkServer:
         return message
 
 
+def search_path() -> list[str]:
+    """Return where this process finds modules, for processes in whatever folder."""
+    return [entry or os.getcwd() for entry in sys.path if isinstance(entry, str)]
+
+
 def readable(link: socket.socket, timeout_s: float) -> bool:
     """Wait until something can be read. (`select.select` refuses descriptors above 1023.)"""
     poller = select.poll()
@@ -193,6 +198,7 @@ def serve(fd: int, preload: list[str]) -> None:
     for module in preload:
         with contextlib.suppress(Exception):  # the worker that needs it will say what is wrong
             importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would reap the workers unseen
     link = socket.socket(fileno=fd)
     children: dict[int, int] = {}  # pidfd -> pid
     poller = select.poll()
@@ -235,6 +241,10 @@ def fork_one(link: socket.socket, children: dict[int, int], poller: Any, main: A
 def report_end(link: socket.socket, pid: int, pidfd: int) -> None:
     """Reap a child and tell the parent, if it still listens."""
     os.close(pidfd)
+    # What the source left running in it, a pool of its own perhaps. Before the child is reaped: its
+    # number is that of its group, and cannot belong to anybody else yet.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
     _, status = os.waitpid(pid, 0)
     message = {"pid": pid, "exitcode": os.waitstatus_to_exitcode(status)}
     try:

@@ -21,6 +21,7 @@ from fastfeed.workers.forkserver import (
     ENVIRONMENT,
     readable,
     receive_message,
+    search_path,
     send_message,
     server,
 )
@@ -273,7 +274,7 @@ def setting(environment: dict[str, str]) -> dict[str, Any]:
     return {
         "environment": {**os.environ, **ENVIRONMENT, **environment},
         "folder": os.getcwd(),
-        "path": [entry or os.getcwd() for entry in sys.path],
+        "path": search_path(),
         "argv": sys.argv,
     }
 

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 
+KEPT: list[object] = []
+"""What a worker is to hold until its end."""
+
+
 def once(marker: object) -> bool:
     """Tell whether this is the first call with `marker` (a path), in whichever process."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ import time
 import numpy as np
 import pytest
 from leftovers import eventually, worker_pids
-from process_sources import Batches, Divided
+from process_sources import KEPT, Batches, Divided
 from process_support import assert_same, copied, indices, made_by_hand
 
 from fastfeed import Loader
@@ -131,6 +132,63 @@ def test_closing_ends_what_a_stuck_item_has_started(tmp_path):
         next(batches)
         assert eventually(lambda: pid_file.exists() and pid_file.read_text())
     assert eventually(lambda: not is_running(int(pid_file.read_text())))
+
+
+def test_a_pool_that_a_source_has_made_ends_with_its_worker(tmp_path):
+    def make_a_pool(index: int) -> None:
+        import multiprocessing
+
+        if index == 0:
+            pool = multiprocessing.get_context("fork").Pool(2)
+            KEPT.append(pool)
+            pids = pool.map(wait_and_get_pid, range(2), chunksize=1)
+            (tmp_path / "pids").write_text(" ".join(map(str, pids)))
+
+    for how_to_end in (Loader.close, lambda loader: os.kill(worker_pids()[0], signal.SIGKILL)):
+        with Loader(Batches(4, make_a_pool), workers=1) as loader:
+            next(iter(loader))
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            assert len(set(pids)) == 2 and all(map(is_running, pids))
+            how_to_end(loader)
+            assert eventually(lambda pids=pids: not any(map(is_running, pids)))
+
+
+def wait_and_get_pid(_: int) -> int:
+    time.sleep(0.1)  # so that each process of a pool gets one
+    return os.getpid()
+
+
+def test_a_loader_may_be_closed_by_a_signal_handler_while_its_loop_waits():
+    loader = Loader(Batches(20, lambda i: i == 3 and time.sleep(60)), workers=1)
+    before = signal.signal(signal.SIGALRM, lambda *_: loader.close())
+    try:
+        with pytest.raises(LoaderClosed):
+            for batch in loader:
+                if batch[0][0, 0] == 2:
+                    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_worker_may_have_a_loader_of_its_own():
+    def loop(index: int) -> None:
+        with Loader(Batches(5), workers=1) as inner:
+            assert indices(inner) == [0, 1, 2, 3, 4]
+
+    with Loader(Batches(3, loop), workers=1) as loader:
+        assert indices(loader) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_of_multiprocessing_may_have_a_loader(method):
+    import multiprocessing
+
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(use_a_loader) == [0, 1, 2]
+
+
+def use_a_loader() -> list[int]:
+    return indices(Loader(Batches(3), workers=2))  # never closed
 
 
 def is_running(pid: int) -> bool:

@@ -148,6 +148,18 @@ def test_a_module_beside_the_script_is_found(tmp_path):
     assert run(tmp_path, text) == (0, "0 0\n1 2\n2 4\n")
 
 
+def test_a_path_object_in_the_search_path_does_no_harm(tmp_path):
+    text = "import sys, pathlib; sys.path.append(pathlib.Path('lib'))\n"
+    assert run(tmp_path, text + SEQUENCE.format(answer="1")) == (0, "0 1\n1 1\n2 1\n")
+
+
+def test_a_script_that_ignores_the_end_of_children(tmp_path):
+    text = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    once_more = "\nfor x, answer in Loader(Numbers(1), workers=2):\n    print(x[0], answer)\n"
+    given = run(tmp_path, text + SEQUENCE.format(answer="1") + once_more)
+    assert given == (0, "0 1\n1 1\n2 1\n0 1\n")
+
+
 def test_a_folder_that_the_script_adds_to_its_path_is_searched_by_workers(tmp_path):
     folder = tmp_path / "lib"
     folder.mkdir()
