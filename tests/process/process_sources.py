@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-
 KEPT: list[object] = []
 """What a worker is to hold until its end."""
 
