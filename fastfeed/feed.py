@@ -93,7 +93,7 @@ class Feed:
             batch = self._take_early() or self._take()
             if batch.sequence < self._stale_below or batch.kind == CANCELLED:
                 self._discard(batch)
-            elif batch.kind == END:
+            elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
                 self._schedule.ended(batch.epoch, batch.worker)
                 self._discard(batch)
             elif batch.epoch != self.epoch:
@@ -166,6 +166,7 @@ class Feed:
             raise self._failure(batch)
         if batch.kind == CRASHED:
             self._slots.release(batch)
+            self._schedule.ended(batch.epoch, batch.worker)
             raise self._pool.crash(batch)
         assert batch.kind == DATA
         if batch.spilled:

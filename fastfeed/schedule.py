@@ -30,7 +30,10 @@ class Schedule(Protocol):
         """A batch (or an exception in its place) of the current epoch was taken."""
 
     def ended(self, epoch: int, worker: int) -> None:
-        """A stream has no more items in this epoch."""
+        """A worker's stream gives no more items in this epoch: it is at its end, or crashed."""
+
+    def has_ended(self, epoch: int, worker: int) -> bool:
+        """Tell whether that is so: what may still come from its worker is to be dropped."""
 
     def is_over(self, epoch: int) -> bool:
         """Tell whether everything of the epoch was delivered."""
@@ -66,15 +69,14 @@ class IndexSchedule:
         self._position = 0
         self._consumed = 0  # the consumer's epoch
         self._delivered = 0
+        self._hook_error: Exception | None = None
 
     def peek(self) -> Request | None:
         """Return the next index of the epoch, or the first of the next one."""
         if self._order is None:
             return Request(self._epoch, self._position, ANY_WORKER)
-        if self._position == self._order.length:
-            if not self._may_cross(self._epoch - self._consumed):
-                return None
-            self._enter(self._epoch + 1)
+        if self._position == self._order.length and not self._cross():
+            return None
         index = self._order.index(self._epoch, self._position)
         return Request(self._epoch, index, ANY_WORKER)
 
@@ -87,8 +89,11 @@ class IndexSchedule:
         self._delivered += 1
 
     def ended(self, epoch: int, worker: int) -> None:
-        """Never happens: indexable sources do not end by themselves."""
-        raise AssertionError(f"worker {worker} ended a source of known length")
+        """Nothing: there are no streams. A crash costs one item, others make the next ones."""
+
+    def has_ended(self, epoch: int, worker: int) -> bool:
+        """Return False."""
+        return False
 
     def is_over(self, epoch: int) -> bool:
         """Tell whether as many batches were delivered as there are."""
@@ -98,11 +103,26 @@ class IndexSchedule:
         """Start counting; jump ahead if the tickets lag behind, or back if they were dropped."""
         self._consumed = epoch
         self._delivered = 0
+        if self._hook_error is not None:
+            error, self._hook_error = self._hook_error, None
+            raise error
         if self._epoch < epoch:
             self._enter(epoch)
         elif afresh:
             self._epoch = epoch  # short epochs: the tickets may have been several ahead
             self._position = 0
+
+    def _cross(self) -> bool:
+        """Enter the next epoch if that is allowed. A hook that fails does so ahead of the consumer,
+        who hears of it when he begins that epoch, as he would without workers.
+        """
+        if self._hook_error is not None or not self._may_cross(self._epoch - self._consumed):
+            return False
+        try:
+            self._enter(self._epoch + 1)
+        except Exception as error:
+            self._hook_error = error
+        return self._hook_error is None
 
     def _enter(self, epoch: int) -> None:
         self._on_enter(epoch)
@@ -144,6 +164,10 @@ class StreamSchedule:
             place = self._open.index(worker)
             self._open.remove(worker)
             self._turn -= place < self._turn
+
+    def has_ended(self, epoch: int, worker: int) -> bool:
+        """Tell whether the shard is out of the round."""
+        return epoch == self._epoch and worker not in self._open
 
     def is_over(self, epoch: int) -> bool:
         """Tell whether every shard has ended."""

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastfeed.errors import SourceError, SourceExhausted
+from fastfeed.errors import SourceError, SourceExhausted, WorkerCrashed
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
 from fastfeed.sources.samples import collate
 
@@ -84,16 +84,32 @@ class GeneratorSource(StreamSource):
         """Take the next item of this worker's stream; the first of an epoch starts it anew."""
         if item.epoch != self._epoch:
             self._close()
-            # A shard's first item has its number. Another one is left from a worker that died: its
-            # stream would give everything again, so it ends here.
-            self._stream = self._start() if item.index == self._shard else iter(())
+            self._stream = iter(())  # an epoch that cannot be started is over
             self._epoch = item.epoch
+            if item.index != self._shard:  # a shard's first item has its number
+                raise self._lost(item)
+            self._stream = self._start()
         self._write_next(self._stream, item, writer)
 
     def _start(self) -> Iterator[Any]:
         if not is_divisible(self.function):
             return iter(self.function())
         return iter(self.function(shard=self._shard, num_shards=self.shards))
+
+    def _lost(self, item: Item) -> WorkerCrashed:
+        """Say that another worker died in the middle of the stream, between two items. To begin
+        the stream here would give everything again.
+        """
+        return WorkerCrashed(
+            f"The worker process that ran {self._name} (shard {self._shard} of {self.shards}) was "
+            f"ended from outside, perhaps because memory ran out, before it made index "
+            f"{item.index} of epoch {item.epoch}. A generator cannot be continued by another "
+            "process: what this one had still to give is missing from this epoch; the next epoch "
+            "begins it anew.",
+            item.index,
+            item.epoch,
+            None,
+        )
 
     def _close(self) -> None:
         if hasattr(self._stream, "close"):

@@ -119,3 +119,22 @@ def test_a_closed_loader_that_is_still_referenced_keeps_no_memory(way: dict[str,
     assert [int(batch[0]) for batch in loader] == [0, 1, 2, 3]
     loader.close()
     assert _core.segments_alive() == 0
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+@pytest.mark.parametrize("queue", [1, 10])
+def test_a_hook_that_fails_is_heard_of_when_the_next_epoch_begins(
+    way: dict[str, Any], queue: int
+) -> None:
+    class Source(Batches):
+        def on_epoch_end(self) -> None:
+            if not failures:
+                failures.append(1)
+                raise KeyError("a hook that fails")
+
+    failures: list[int] = []
+    with fastfeed.Loader(Source(number, 4), max_queue_size=queue, **way) as loader:
+        assert [int(batch[0]) for batch in loader] == [0, 1, 2, 3]
+        with pytest.raises(KeyError, match="a hook that fails"):
+            iter(loader)
+        assert [int(batch[0]) for batch in loader] == [0, 1, 2, 3]

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from unit_kinds import KINDS, Endless, Fill, N, Samples, generator, image, round_robin, shards
+from unit_kinds import (
+    KINDS,
+    Endless,
+    Fill,
+    N,
+    Samples,
+    generator,
+    image,
+    long_shards,
+    round_robin,
+    shards,
+)
 from unit_sources import Batches, fed, same
 from unit_trees import DTYPES, filled
 
 import fastfeed
-from fastfeed.errors import ArgumentError, SourceError, SourceExhausted
+from fastfeed.errors import ArgumentError, SourceError, SourceExhausted, WorkerCrashed
 
 WAYS: list[dict[str, Any]] = [
     {"workers": 0},
@@ -217,6 +231,12 @@ def test_the_warning_of_a_larger_batch_is_shown_by_default(recwarn: Any) -> None
     assert [w.category for w in recwarn] == [UserWarning]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again; the watchdog ends what never comes."""
+    while not condition():
+        time.sleep(0.005)
+
+
 # -- streams --------------------------------------------------------------------------------
 
 
@@ -242,6 +262,38 @@ def test_shards_take_turns_in_a_short_queue() -> None:
     expected = [batch.tolist() for batch in round_robin(5)]
     received = fed(shards, workers=5, max_queue_size=1, use_multiprocessing=False)
     assert [batch.tolist() for batch in received] == expected
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_stream_whose_worker_was_killed_between_items_does_not_end_silently(
+    ordered: bool,
+) -> None:
+    options = {"workers": 2, "max_queue_size": 4, "ordered": ordered}
+    with fastfeed.Loader(long_shards, **options) as loader:
+        batches = iter(loader)
+        received = [int(next(batches)[0]) for _ in range(4)]
+        wait_until(lambda: loader.stats().ready == 4)  # nobody has anything in hand
+        os.kill(loader._engine._pool._processes[1].pid, signal.SIGKILL)
+        with pytest.raises(WorkerCrashed, match=r"shard 1 of 2\) was ended .* cannot be continued"):
+            for batch in batches:
+                received.append(int(batch[0]))
+        received += [int(batch[0]) for batch in batches]
+        assert received.count(0) == 20
+        assert 2 <= received.count(1) < 20
+        assert sorted(int(batch[0]) for batch in loader) == [0] * 20 + [1] * 20
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_function_that_cannot_start_its_stream_says_so_once_an_epoch(way: dict[str, Any]) -> None:
+    def unable() -> Iterator[Any]:
+        raise KeyError("no data here")
+
+    with fastfeed.Loader(unable, **way) as loader:
+        for _ in range(2):
+            batches = iter(loader)
+            with pytest.raises(KeyError, match="no data here"):
+                next(batches)
+            assert list(batches) == []
 
 
 def test_without_workers_there_is_one_shard() -> None:

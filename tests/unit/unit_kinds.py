@@ -108,6 +108,12 @@ def shards(shard: int, num_shards: int) -> Iterator[np.ndarray]:
         yield np.array([shard, index, num_shards])
 
 
+def long_shards(shard: int, num_shards: int) -> Iterator[np.ndarray]:
+    """20 batches a shard, with its number."""
+    for _ in range(20):
+        yield np.array([shard])
+
+
 def round_robin(num_shards: int) -> list[np.ndarray]:
     """What `shards` gives together, in turn."""
     streams = (shards(shard, num_shards) for shard in range(num_shards))
