@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastfeed.errors import SourceError, StructureChanged
+from fastfeed.errors import ArgumentError, SourceError, StructureChanged
 from fastfeed.pickling import dumps
 
 ALIGNMENT = 64
@@ -37,10 +37,27 @@ class ArraySpec:
         With the batch dimension first.
     dtype : dtype-like
         Any fixed-size NumPy dtype, also those of ``ml_dtypes``.
+
+    Raises
+    ------
+    ArgumentError
+        If the shape is no tuple of sizes, or the dtype has no fixed size.
     """
 
     shape: tuple[int, ...]
     dtype: npt.DTypeLike
+
+    def __post_init__(self) -> None:
+        extents = self.shape if isinstance(self.shape, (tuple, list)) else (-1,)
+        if not all(hasattr(extent, "__index__") and extent >= 0 for extent in extents):
+            raise ArgumentError("ArraySpec needs a shape: a tuple of sizes.", repr(self.shape))
+        dtype = np.dtype(self.dtype)
+        if dtype.hasobject or not dtype.itemsize:
+            raise ArgumentError(
+                "ArraySpec needs a dtype of a fixed size: no objects, and texts with their length, "
+                "for example 'U16'.",
+                repr(self.dtype),
+            )
 
 
 class ArrayLeaf(NamedTuple):
@@ -135,9 +152,14 @@ def as_leaf(value: Any) -> Any:
     Raises
     ------
     SourceError
-        If the array lies on a GPU.
+        If the array lies on a GPU, or is masked.
     """
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            raise SourceError(
+                "The source gave a masked array, whose mask no framework knows. Return its data "
+                "and its mask as two arrays, or `.filled(...)`."
+            )
         return value
     if isinstance(value, np.generic):
         return np.asarray(value)

@@ -104,9 +104,14 @@ class FillSource(BatchSource):
     def prepare(self, item: Item) -> None:
         """Without a spec: let the first batch show what the others look like."""
         if self._layout is None:
-            name = f"{type(self.items).__name__}.__getitem__"
-            first = not_none(self.items[0], name, item)
-            self._layout = Layout.of(map_leaves(as_leaf, first))
+            name = type(self.items).__name__
+            first = map_leaves(as_leaf, not_none(self.items[0], f"{name}.__getitem__", item))
+            if not all(map(is_array, leaves(first))):
+                raise SourceError(
+                    f"{name}.fill can write arrays only, but a batch of __getitem__ holds other "
+                    f"objects: {describe(first)}. Return arrays, or feed without `fill`."
+                )
+            self._layout = Layout.of(first)
 
     def make(self, item: Item, writer: Writer) -> None:
         """Let the user write."""

@@ -17,6 +17,8 @@ import fastfeed
 from fastfeed import _core
 from fastfeed.devices.handover import DLPACK_TYPES, FRAMEWORKS
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # TensorFlow's
+
 ROWS = (np.arange(4000.0, dtype=np.float32).reshape(500, 8), np.arange(500, dtype=np.int32))
 OPTIONS: dict[str, Any] = {"batch_size": 10, "max_queue_size": 2}
 

@@ -17,6 +17,7 @@ from unit_kinds import (
     KINDS,
     Endless,
     Fill,
+    FillWithoutSpec,
     N,
     Samples,
     generator,
@@ -56,7 +57,7 @@ def test_the_length_is_that_of_an_epoch(name: str) -> None:
             with pytest.raises(TypeError, match="length of this source is not known"):
                 len(loader)
         else:
-            assert len(loader) == kind.length == len(list(loader))
+            assert len(loader) == kind.length == sum(1 for _ in loader)
         assert loader.batches_per_epoch == kind.length
 
 
@@ -204,6 +205,27 @@ def test_fill_without_anything_that_tells_the_shapes_is_refused() -> None:
 
     with pytest.raises(SourceError, match="Blind has `fill` but neither `spec` nor `__getitem__`"):
         fastfeed.Loader(Blind())
+
+
+def test_fill_cannot_write_objects() -> None:
+    class Named(FillWithoutSpec):
+        def __getitem__(self, index: int) -> Any:
+            return image(index), ["cat"]
+
+    with pytest.raises(SourceError, match=r"Named.fill can write arrays only.*, \[str\]"):
+        fed(Named(), workers=0)
+
+
+@pytest.mark.parametrize("shape", [32, (-1, 2), (2.0,), None, "ab"])
+def test_a_spec_needs_a_shape(shape: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"needs a shape: a tuple of sizes. Received: "):
+        fastfeed.ArraySpec(shape, np.float32)
+
+
+@pytest.mark.parametrize("dtype", [object, str, "U", [("a", object)]])
+def test_a_spec_needs_a_dtype_of_a_fixed_size(dtype: Any) -> None:
+    with pytest.raises(ArgumentError, match="needs a dtype of a fixed size: no objects"):
+        fastfeed.ArraySpec((3,), dtype)
 
 
 # -- batches of other sizes -----------------------------------------------------------------

@@ -239,6 +239,15 @@ def test_arrays_on_a_gpu_are_refused() -> None:
         live((X, OnDevice()), workers=0)
 
 
+def test_masked_arrays_are_refused_because_the_mask_would_be_lost() -> None:
+    masked = np.ma.masked_greater(np.arange(4), 1)
+    for options in ({}, {"batch_size": 2}):
+        with pytest.raises(SourceError, match="a masked array, whose mask no framework knows"):
+            fed([masked, masked], workers=0, **options)
+    with pytest.raises(SourceError, match="a masked array"):
+        fastfeed.Loader((masked,), batch_size=2)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_an_object_that_does_not_pickle_is_named(way: dict[str, Any]) -> None:
     source = Batches(lambda i: (X, (value for value in "ab")))
