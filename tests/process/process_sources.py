@@ -53,6 +53,11 @@ class Batches:
         return np.full((rows, 2), index), np.random.random(rows)
 
 
+def of_many_sizes(index: int) -> int:
+    """Return the rows of a batch: many are larger than all before."""
+    return (3, 100, 30, 3000, 20_000)[index % 5]
+
+
 class Divided:
     """A generator function that is divided among the workers: shard k gives k, k + n, k + 2 n."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from leftovers import eventually, open_descriptors, worker_pids
-from process_sources import Batches, Divided, once
+from process_sources import Batches, Divided, of_many_sizes, once
 from process_support import assert_same, copied, indices, made_by_hand, outcomes
 
 from fastfeed import Loader
@@ -69,37 +70,47 @@ def test_the_epoch_after_a_crash_is_whole(tmp_path):
         assert indices(loader) == [0, 1, 2, 3, 4, 5]
 
 
-def of_many_sizes(index: int) -> int:
-    return (3, 1000, 30, 30_000, 200_000)[index % 5]
+def kill_some(progress: threading.Semaphore, done: threading.Event) -> None:
+    """Kill a random worker some milliseconds after each batch. (By the clock alone a busy machine
+    would kill them faster than they can begin.)
+    """
+    while progress.acquire() and not done.wait(random.random() / 50):
+        for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while progress.acquire(blocking=False):  # what came meanwhile
+            pass
 
 
-def run_under_fire(deaths: int, ordered: bool, rows: int | Callable[[int], int] = 8) -> None:
-    """Loop over epochs while a thread kills random workers, until so many have died."""
+def run_under_fire(
+    deaths: int, ordered: bool, rows: int | Callable[[int], int] = 8, pause_s: float = 0.02
+) -> None:
+    """Loop over epochs while a thread kills random workers, until so many have died.
+
+    `pause_s`: the longest time between two kills; too short, and no worker lives to make an item.
+    """
     source = Batches(40, lambda i: time.sleep(random.random() / 500), rows)
-    expected = made_by_hand(Batches(40, rows=rows))
-    done = threading.Event()
-
-    def kill_some() -> None:
-        while not done.wait(random.random() / 50):
-            for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill_some)
+    expected = made_by_hand(Batches(40, rows=rows))[0]
+    progress, done = threading.Semaphore(0), threading.Event()
+    killer = threading.Thread(target=kill_some, args=(progress, done))
     with Loader(source, workers=3, ordered=ordered) as loader:
         killer.start()
         try:
-            epoch = 0
-            while loader.stats().worker_restarts < deaths:
-                batches = [copied(batch) for batch in loader]
+            for epoch in itertools.count():
+                batches = []
+                for batch in loader:
+                    batches.append(copied(batch))
+                    progress.release()
                 if not ordered:
                     batches.sort(key=lambda batch: int(batch[0][0, 0]))
                 assert indices(batches) == list(range(40))
                 if epoch == 0:
-                    assert_same(batches, expected[0])
-                epoch += 1
+                    assert_same(batches, expected)
+                if loader.stats().worker_restarts >= deaths:
+                    break
         finally:
             done.set()
+            progress.release()
             killer.join()
 
 
@@ -118,8 +129,8 @@ def test_nothing_is_lost_doubled_or_out_of_order_while_workers_are_killed(
 
 
 def test_batches_that_outgrow_their_slots_while_workers_are_killed(endless_patience):
-    for _ in range(5):  # it is in the first epochs that batches travel outside of slots
-        run_under_fire(15, ordered=True, rows=of_many_sizes)
+    for _ in range(4):  # it is in the first epochs that batches travel outside of slots
+        run_under_fire(5, ordered=True, rows=of_many_sizes, pause_s=0.3)
 
 
 @pytest.mark.long
