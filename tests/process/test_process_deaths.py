@@ -70,28 +70,24 @@ def test_the_epoch_after_a_crash_is_whole(tmp_path):
         assert indices(loader) == [0, 1, 2, 3, 4, 5]
 
 
-def kill_some(progress: threading.Semaphore, done: threading.Event) -> None:
+def kill_some(progress: threading.Event, done: threading.Event) -> None:
     """Kill a random worker some milliseconds after each batch. (By the clock alone a busy machine
     would kill them faster than they can begin.)
     """
-    while progress.acquire() and not done.wait(random.random() / 50):
+    while not done.wait(random.random() / 50):
+        if not progress.wait(0.05):
+            continue
+        progress.clear()
         for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        while progress.acquire(blocking=False):  # what came meanwhile
-            pass
 
 
-def run_under_fire(
-    deaths: int, ordered: bool, rows: int | Callable[[int], int] = 8, pause_s: float = 0.02
-) -> None:
-    """Loop over epochs while a thread kills random workers, until so many have died.
-
-    `pause_s`: the longest time between two kills; too short, and no worker lives to make an item.
-    """
+def run_under_fire(deaths: int, ordered: bool, rows: int | Callable[[int], int] = 8) -> None:
+    """Loop over epochs while a thread kills random workers, until so many have died."""
     source = Batches(40, lambda i: time.sleep(random.random() / 500), rows)
     expected = made_by_hand(Batches(40, rows=rows))[0]
-    progress, done = threading.Semaphore(0), threading.Event()
+    progress, done = threading.Event(), threading.Event()
     killer = threading.Thread(target=kill_some, args=(progress, done))
     with Loader(source, workers=3, ordered=ordered) as loader:
         killer.start()
@@ -100,7 +96,7 @@ def run_under_fire(
                 batches = []
                 for batch in loader:
                     batches.append(copied(batch))
-                    progress.release()
+                    progress.set()
                 if not ordered:
                     batches.sort(key=lambda batch: int(batch[0][0, 0]))
                 assert indices(batches) == list(range(40))
@@ -110,7 +106,6 @@ def run_under_fire(
                     break
         finally:
             done.set()
-            progress.release()
             killer.join()
 
 
@@ -129,8 +124,8 @@ def test_nothing_is_lost_doubled_or_out_of_order_while_workers_are_killed(
 
 
 def test_batches_that_outgrow_their_slots_while_workers_are_killed(endless_patience):
-    for _ in range(4):  # it is in the first epochs that batches travel outside of slots
-        run_under_fire(5, ordered=True, rows=of_many_sizes, pause_s=0.3)
+    for _ in range(5):  # it is in the first epochs that batches travel outside of slots
+        run_under_fire(15, ordered=True, rows=of_many_sizes)
 
 
 @pytest.mark.long
