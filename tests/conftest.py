@@ -37,5 +37,6 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     gc.collect()
     assert eventually(lambda: not worker_pids()), f"workers left: {worker_pids()}"
-    assert _core.segments_alive() == 0
+    # A thread that was in the middle of an item at the end drops its segment with that item.
+    assert eventually(lambda: _core.segments_alive() == 0), f"{_core.segments_alive()} segments"
     assert open_descriptors() <= before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -41,8 +42,11 @@ def main(worker_fd: int, parent_pidfd: int) -> NoReturn:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process, without what belongs to the fork server's end."""
+    """End this process, and what the source has left running in it: a pool of its own, perhaps."""
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(ProcessLookupError):  # it did not get as far as its own group
+            os.killpg(os.getpid(), signal.SIGTERM)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:  # also if nobody reads the output any more

@@ -214,13 +214,15 @@ def serve(fd: int, preload: list[str]) -> None:
     poller.register(link, select.POLLIN)
     gc.collect()
     gc.freeze()  # the collector of a worker would otherwise touch, so copy, every page
-    while True:
-        for ready, _ in poller.poll():
+    has_parent = True
+    while has_parent:
+        # The ends of children first: the parent may have waited for them before it left.
+        for ready, _ in sorted(poller.poll(), key=lambda event: event[0] == link.fileno()):
             if ready != link.fileno():
                 poller.unregister(ready)
                 report_end(link, children.pop(ready), ready)
-            elif not fork_one(link, children, poller, child.main):
-                return
+            else:
+                has_parent = fork_one(link, children, poller, child.main)
 
 
 def fork_one(link: socket.socket, children: dict[int, int], poller: Any, main: Any) -> bool:
@@ -250,8 +252,8 @@ def fork_one(link: socket.socket, children: dict[int, int], poller: Any, main: A
 def report_end(link: socket.socket, pid: int, pidfd: int) -> None:
     """Reap a child and tell the parent, if it still listens."""
     os.close(pidfd)
-    # What the source left running in it, a pool of its own perhaps. Before the child is reaped: its
-    # number is that of its group, and cannot belong to anybody else yet.
+    # What the source left running in it, if it was killed and could not do that itself. Before the
+    # child is reaped: its number is that of its group, and cannot belong to anybody else yet.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)
     _, status = os.waitpid(pid, 0)
