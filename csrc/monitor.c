@@ -13,6 +13,7 @@
 struct ff_monitor {
   ff_ring ring;
   uint32_t max_retries;
+  pid_t owner;
   int doorbell; /* eventfd: the set of descriptors has changed, or it is time to end */
   bool ending;
   ff_a32 deaths;
@@ -114,6 +115,7 @@ int ff_monitor_start(const ff_ring *ring, uint32_t max_retries, ff_monitor **res
   if (!monitor) return -ENOMEM;
   monitor->ring = *ring;
   monitor->max_retries = max_retries;
+  monitor->owner = getpid();
   pthread_mutex_init(&monitor->lock, NULL);
   monitor->doorbell = eventfd(0, EFD_CLOEXEC);
   int rc = monitor->doorbell < 0 ? -errno : allocate(monitor, ring->header->n_workers);
@@ -147,6 +149,7 @@ int ff_monitor_next_death(ff_monitor *monitor) {
 }
 
 void ff_monitor_stop(ff_monitor *monitor) {
+  if (monitor->owner != getpid()) return; /* a fork has the books, but no such thread */
   pthread_mutex_lock(&monitor->lock);
   monitor->ending = true;
   pthread_mutex_unlock(&monitor->lock);

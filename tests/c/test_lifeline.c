@@ -93,7 +93,7 @@ static void what_the_worker_has_started_ends_with_it(void) {
   close(sockets[1]);
   wait_for_byte(started[0]);
   close(sockets[0]);
-  CHECK_EQ(exit_code(worker), -SIGKILL);
+  CHECK_EQ(exit_code(worker), FF_EXIT_ORPHANED);
   CHECK_EQ(read(alive[0], &byte, 1), 0);
   close(alive[0]);
   close(started[0]);

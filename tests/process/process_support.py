@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,21 @@ def outcomes(loader: Loader) -> list[Any]:
             return found
         except Exception as error:
             found.append(error)
+
+
+def in_a_fork(action: Callable[[], object]) -> str:
+    """Run `action` in a fork of this process and return what it returned or raised."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer = action()
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(writing, str(answer).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as pipe:
+        told = pipe.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return told

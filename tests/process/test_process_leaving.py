@@ -179,18 +179,6 @@ def test_a_worker_may_have_a_loader_of_its_own():
         assert indices(loader) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_process_of_multiprocessing_may_have_a_loader(method):
-    import multiprocessing
-
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply(use_a_loader) == [0, 1, 2]
-
-
-def use_a_loader() -> list[int]:
-    return indices(Loader(Batches(3), workers=2))  # never closed
-
-
 def is_running(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -252,53 +240,6 @@ def test_loaders_in_several_threads_at_once():
     for thread in threads:
         thread.join()
     assert given == [list(range(30))] * 6
-
-
-def in_a_fork(action) -> str:
-    """Run `action` in a fork of this process and return what it returned or raised."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer = action()
-        except BaseException as error:
-            answer = f"{type(error).__name__}: {error}"
-        os.write(writing, str(answer).encode())
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as pipe:
-        answer = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return answer
-
-
-@each_kind
-def test_a_fork_of_the_parent_is_told_that_the_loader_is_not_its_own(kind):
-    with Loader(Batches(20), **kind) as loader:
-        batches = iter(loader)
-        given = [copied(next(batches))]
-        assert in_a_fork(lambda: next(batches)).startswith("LoaderClosed: This loader belongs to")
-        assert in_a_fork(loader.close) == "None"
-        given += [copied(batch) for batch in batches]
-        assert indices(given) == list(range(20))
-
-
-def test_a_fork_of_the_parent_can_drop_the_loader_and_make_its_own():
-    loader = Loader(Batches(20), workers=2)
-    batches = iter(loader)
-    held = next(batches)
-
-    def drop_and_make() -> list[int]:
-        nonlocal loader, batches, held
-        del loader, batches, held
-        gc.collect()
-        with Loader(Batches(3), workers=1) as own:
-            return indices(own)
-
-    assert in_a_fork(drop_and_make) == "[0, 1, 2]"
-    assert held[0][0, 0] == 0
-    assert indices(batches) == list(range(1, 20))
-    loader.close()
 
 
 def test_a_generator_function_that_is_divided_among_threads_gives_everything_once():
