@@ -1,5 +1,7 @@
-"""Forks of the process that has a loader. Each in a script: forking pytest itself, with the threads of
-all the frameworks that it has loaded, would be another test.
+"""Forks of the process that has a loader.
+
+Each in a script: forking pytest itself, with the threads of all the frameworks that it has loaded,
+would be another test.
 """
 
 from __future__ import annotations
