@@ -7,6 +7,7 @@ epochs, as they did in Keras 2.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastfeed.errors import LoaderClosed, RemoteTraceback, SourceError, SourceExhausted
@@ -30,10 +31,13 @@ class Epochs:
     ----------
     batches_per_epoch : int or None
         Batches of a pass; None where that is not known before its end.
+    waited_s : float
+        Seconds that `take` has lasted in all: the time for which training waited for data.
     """
 
     def __init__(self, loader: Loader) -> None:
         self.batches_per_epoch = loader.batches_per_epoch
+        self.waited_s = 0.0
         self._loader: Loader | None = loader
         self._pass: Pass | None = None
         self._ahead: list[Any] = []  # the batch that has_next() took; at most one
@@ -64,11 +68,13 @@ class Epochs:
         SourceError
             A whole pass had no batch.
         """
+        begin = time.perf_counter()
         try:
             batch = self._ahead.pop() if self._ahead else self._next()
         except Exception as error:
             _note_cause(error)
             raise
+        self.waited_s += time.perf_counter() - begin
         if batch is _END:
             self._pass = None
             raise StopIteration

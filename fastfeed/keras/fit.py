@@ -16,6 +16,7 @@ from fastfeed.keras import host
 from fastfeed.keras.adapter import adapter
 from fastfeed.keras.arguments import LoaderArguments, require_steps, whole_steps
 from fastfeed.keras.epochs import Epochs
+from fastfeed.keras.wait import data_wait_callback
 from fastfeed.loader import Loader
 
 
@@ -35,6 +36,7 @@ def fit_generator(
     use_multiprocessing: bool = False,
     shuffle: bool = True,
     initial_epoch: int = 0,
+    data_wait: bool = True,
     **loader_options: Any,
 ) -> Any:
     """Train `model` on the batches of `generator`, made ahead by workers.
@@ -67,6 +69,9 @@ def fit_generator(
     shuffle : bool
         Mix the order of the batches (of the samples, with `batch_size`) of an indexable source
         anew each epoch. Other sources have one order only.
+    data_wait : bool
+        Log as ``data_wait``, for the progress bar, the History and other callbacks, the share of
+        each epoch's time (of its steps so far) that training spent waiting for data.
     **loader_options
         Further options of `Loader`, such as `batch_size`, `seed` or `ordered`.
 
@@ -104,7 +109,7 @@ def fit_generator(
             training,
             epochs=epochs,
             verbose=verbose,
-            callbacks=_with_end_of_data(callbacks, training.source, epochs),
+            callbacks=_with_ours(callbacks, training.source, epochs, data_wait),
             validation_data=validation_data,
             validation_batch_size=loader_options.get("batch_size"),
             validation_steps=val_steps,
@@ -246,16 +251,24 @@ def _is_source(data: Any) -> bool:
     return isinstance(data, (Loader, Iterator)) or hasattr(data, "__getitem__") or callable(data)
 
 
-def _with_end_of_data(callbacks: Any, source: Epochs, epochs: int) -> list[Any]:
-    """Add a callback that ends the training before an epoch for which no data is left.
+def _with_ours(callbacks: Any, source: Epochs, epochs: int, data_wait: bool) -> list[Any]:
+    """Add our callbacks to the user's: to be read by them, the waiting is logged before them."""
+    import keras
+
+    all_: list[Any] = keras.tree.flatten(callbacks or [])
+    if data_wait:
+        all_.insert(0, data_wait_callback(source, keras.callbacks.Callback))
+    if source.batches_per_epoch is None:
+        all_.append(_end_of_data(source, epochs))
+    return all_
+
+
+def _end_of_data(source: Epochs, epochs: int) -> Any:
+    """Make a callback that ends the training before an epoch for which no data is left.
 
     Keras itself would go on, and log a loss of 0 for an epoch without a step.
     """
     import keras
-
-    given: list[Any] = keras.tree.flatten(callbacks or [])
-    if source.batches_per_epoch is not None:
-        return given
 
     class EndOfData(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -266,4 +279,4 @@ def _with_end_of_data(callbacks: Any, source: Epochs, epochs: int) -> list[Any]:
                 )
                 self.model.stop_training = True
 
-    return [*given, EndOfData()]
+    return EndOfData()

@@ -24,7 +24,7 @@ class Later(Batches):
 
 def train(make_model, data, **options):
     model = make_model(["accuracy"])
-    options = {"shuffle": False, "validation_data": data, **options}
+    options = {"shuffle": False, "validation_data": data, "data_wait": False, **options}
     return fit_generator(model, Batches(), None, 3, 0, **options).history
 
 
