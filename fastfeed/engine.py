@@ -71,6 +71,7 @@ class Engine:
         # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
         # the loader in the thread that waits for a batch.
         self._consumer = threading.RLock()
+        self._ahead = ahead if plan_.workers else 0
         self._ring, self._ring_fd = make_ring(ahead, max(1, plan_.workers))
         try:
             self._pool = self._make_pool(plan_, seed, environment)
@@ -126,6 +127,7 @@ class Engine:
             ready=self._ring.ready,
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,
+            ahead=self._ahead,
             slots=self._slots.count,
             slot_bytes=self._slots.slot_bytes,
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastfeed.errors import gib
+
 
 @dataclass(frozen=True)
 class Stats:
-    """A loader's running totals since it was made.
+    """A loader's running totals since it was made; ``print`` shows them in three lines.
 
     Attributes
     ----------
@@ -24,9 +26,12 @@ class Stats:
         Worker processes that died and were replaced.
     workers : int
         Workers, 0 for the calling thread.
+    ahead : int
+        Batches ready or in the making ahead of the consumer, at the most: `max_queue_size`, or 0
+        where the calling thread makes them.
     slots, slot_bytes : int
         Batches that fit into shared memory at the same time, and bytes of each (0 until the first
-        batch has shown how large they are).
+        batch has shown how large they are). Those that are not `ahead` are for batches in use.
     """
 
     batches: int
@@ -35,5 +40,35 @@ class Stats:
     ready: int
     worker_restarts: int
     workers: int
+    ahead: int
     slots: int
     slot_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that batches take up at the most: (`ahead` + in use + workers) x a batch.
+
+        The slots are allocated as soon as their size is known. A worker has one batch of its own
+        besides, until that is copied into its slot; with a source that has ``fill`` it has none.
+        Batches that are handed out as copies because the caller keeps many are not counted.
+        """
+        return (self.slots + self._makers) * self.slot_bytes
+
+    @property
+    def _makers(self) -> int:
+        return max(1, self.workers)  # 0: the calling thread
+
+    def __str__(self) -> str:
+        """Write the totals for people."""
+        in_use = self.slots - self.ahead
+        sizes = f"({self.ahead} ahead + {in_use} in use + {self._makers} of the workers' own)"
+        memory = "a batch, of a size not known yet"
+        if self.slot_bytes:
+            memory = f"{gib(self.slot_bytes)} = {gib(self.memory_bytes)} at the most"
+        return (
+            f"batches: {self.batches} handed out, {gib(self.bytes)}; "
+            f"waited {self.wait_seconds:.3f} s for them\n"
+            f"queue: {self.ready} of at most {self.ahead} ready; "
+            f"{self.workers} workers, {self.worker_restarts} replaced\n"
+            f"memory: {sizes} x {memory}"
+        )
