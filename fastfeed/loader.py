@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastfeed import _core
+from fastfeed.devices.dataset import dataset
 from fastfeed.devices.handover import Convert, converter, hand_over
 from fastfeed.engine import MOST_AHEAD, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
@@ -189,6 +190,38 @@ class Loader:
     def batches_per_epoch(self) -> int | None:
         """Batches an epoch; None if nobody knows."""
         return self._source.length
+
+    def as_tf_dataset(self, output_signature: Any = None) -> Any:
+        """Return a ``tf.data.Dataset`` of which each ``iter()`` is one pass, without copies.
+
+        One iterator at a time: a second one ends the first. What the source raises arrives as an
+        error of TensorFlow's, with the message and the worker's traceback in its text. Texts
+        become ``tf.string``, lists tuples, and the ``None`` of ``(x, y, None)`` is left out.
+
+        Parameters
+        ----------
+        output_signature : tree of tf.TypeSpec, optional
+            What batches look like. Default: as the first one, with an open batch dimension; then
+            that batch is waited for here, and handed out by the first iterator.
+
+        Returns
+        -------
+        tf.data.Dataset
+            It keeps the loader; its cardinality is `batches_per_epoch`, where that is known.
+
+        Raises
+        ------
+        ArgumentError
+            The loader's framework is not "numpy", or TensorFlow is not installed.
+        SourceError
+            There is no batch, or `tf.data` cannot have what is in it.
+        """
+        if self.framework != "numpy":
+            raise ArgumentError(
+                "as_tf_dataset() makes tensors itself: leave out framework.",
+                f'framework="{self.framework}"',
+            )
+        return dataset(lambda: iter(self), self.batches_per_epoch, output_signature)
 
     # -- looking at it ----------------------------------------------------------------------
 
