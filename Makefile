@@ -50,8 +50,10 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	touch $@
 
-# torch first: its version decides which of its packages the others accept.
+# torch first: its version decides which of its packages the others accept. tf_keras alone: it asks
+# for the package tensorflow, which would overwrite the files of tensorflow-cpu with its own.
 .venv/test: .venv/bin/python $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'tf_keras>=2.16'
 	touch $@

@@ -1,7 +1,8 @@
 """Keras 2's names for how batches are made, turned into options of the Loader.
 
 The arguments that say how to train (`epochs`, `callbacks` and so on) have the same names in
-Keras 3 and are handed on by fit.py. These four are gone there, and belong to the Loader now.
+Keras 3 and are handed on by fit.py. These four are gone there, and belong to the Loader now. A
+`PyDataset` of Keras 3 has three of them itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from numbers import Real
 from typing import Any
 
 from fastfeed.errors import ArgumentError
+from fastfeed.keras.names import Samples
 from fastfeed.loader import Loader
+
+OF_A_PYDATASET = ("max_queue_size", "workers", "use_multiprocessing")
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,19 @@ class LoaderArguments:
         """Return the options of a Loader for `source`.
 
         As in Keras 2, ``shuffle`` says nothing about a source that has one order only, and a
-        generator object with one worker may be asked for with ``use_multiprocessing=True``.
+        generator object with one worker may be asked for with ``use_multiprocessing=True``. What
+        a PyDataset says itself counts where the call leaves Keras 2's default.
         """
-        options = {
+        options: dict[str, Any] = {
             "max_queue_size": self.max_queue_size,
             "workers": self.workers,
             "use_multiprocessing": self.use_multiprocessing,
             "shuffle": self.shuffle and is_indexable(source),
             **self.others,
         }
+        for name, own in options_of_a_pydataset(source).items():
+            if options[name] == getattr(LoaderArguments, name):
+                options[name] = own
         alone = isinstance(source, Iterator) and not is_indexable(source) and self.workers <= 1
         if alone and self.use_multiprocessing:
             warnings.warn(
@@ -84,23 +92,19 @@ class LoaderArguments:
         """Return the same for validation data: every batch, in its own order."""
         return replace(self, shuffle=False, others={**self.others, "drop_last": False})
 
-    def refuse_unless(self, defaults: LoaderArguments) -> None:
+    def refuse_unless(self, defaults: LoaderArguments, why: str) -> None:
         """Raise where an argument differs from `defaults`: no Loader is to be made.
 
         Raises
         ------
         ArgumentError
-            The argument would have no effect.
+            The argument would have no effect, and `why`.
         """
         for entry in fields(self):
             asked = getattr(self, entry.name)
             if asked != getattr(defaults, entry.name):
                 shown = dict(asked) if entry.name == "others" else f"{entry.name}={asked!r}"
-                raise ArgumentError(
-                    "The Loader is made already, so options for making one have no effect. Give "
-                    "them to fastfeed.Loader(...) instead.",
-                    shown,
-                )
+                raise ArgumentError(why, shown)
 
 
 @cache
@@ -117,16 +121,31 @@ def is_indexable(source: Any) -> bool:
     )
 
 
-def whole_steps(steps: Any, name: str) -> int | None:
+def options_of_a_pydataset(source: Any) -> dict[str, Any]:
+    """Return what a PyDataset of Keras 3 was made with; of anything else, nothing."""
+    if not any(
+        cls.__name__ == "PyDataset" and cls.__module__.startswith("keras.")
+        for cls in type(source).__mro__
+    ):
+        return {}
+    with warnings.catch_warnings():
+        # Keras warns where super().__init__() was not called: a Sequence of Keras 2 had none.
+        warnings.simplefilter("ignore")
+        return {name: getattr(source, name) for name in OF_A_PYDATASET}
+
+
+def whole_steps(steps: Any, name: str) -> int | Samples | None:
     """Return a number of steps as int, rounded up: Keras 2 took ``len(files) / batch_size`` too.
+
+    A number of samples stays what it is until the size of a batch is known.
 
     Raises
     ------
     ArgumentError
         `steps` is not a number greater than 0.
     """
-    if steps is None:
-        return None
+    if steps is None or isinstance(steps, Samples):
+        return steps
     number = isinstance(steps, Real) and not isinstance(steps, bool)
     if not number or not 0 < steps < math.inf:
         raise ArgumentError(f"{name} must be a number of batches, 1 or more.", f"{name}={steps!r}")
@@ -134,7 +153,7 @@ def whole_steps(steps: Any, name: str) -> int | None:
     return whole
 
 
-def require_steps(steps: int | None, name: str, loader: Loader, source: Any) -> None:
+def require_steps(steps: int | Samples | None, name: str, loader: Loader, source: Any) -> None:
     """Raise unless it is known where an epoch ends.
 
     Raises

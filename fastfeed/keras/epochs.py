@@ -40,7 +40,7 @@ class Epochs:
         self.waited_s = 0.0
         self._loader: Loader | None = loader
         self._pass: Pass | None = None
-        self._ahead: list[Any] = []  # the batch that has_next() took; at most one
+        self._ahead: list[Any] = []  # what has_next() or peek() took
         self._epoch_is_empty = True
 
     def restart(self) -> None:
@@ -49,7 +49,7 @@ class Epochs:
         Keras drops its iterator and makes a new one between evaluations; a source without a
         length goes on all the same.
         """
-        if self.batches_per_epoch is not None:
+        if self.batches_per_epoch is not None and not self._ahead:
             self._pass = None
 
     def begin_epoch(self) -> None:
@@ -70,7 +70,7 @@ class Epochs:
         """
         begin = time.perf_counter()
         try:
-            batch = self._ahead.pop() if self._ahead else self._next()
+            batch = self._ahead.pop(0) if self._ahead else self._next()
         except Exception as error:
             _note_cause(error)
             raise
@@ -89,6 +89,13 @@ class Epochs:
         except SourceExhausted:
             return False
         return True
+
+    def peek(self, count: int) -> list[Any]:
+        """Return the first `count` batches, which `take` then returns; before anybody reads."""
+        first = [self.take() for _ in range(count)]
+        self._ahead = list(first)
+        self._epoch_is_empty = True
+        return first
 
     def close(self) -> None:
         """Leave the pass and let go of the loader, which stays open; there is no batch after this.

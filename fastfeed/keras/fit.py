@@ -6,20 +6,26 @@ Each makes a `Loader` of the source, hands it to the model's own ``fit``, ``eval
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fastfeed.errors import ArgumentError
-from fastfeed.keras import host
-from fastfeed.keras.adapter import adapter
-from fastfeed.keras.arguments import LoaderArguments, require_steps, whole_steps
-from fastfeed.keras.epochs import Epochs
-from fastfeed.keras.wait import data_wait_callback
-from fastfeed.loader import Loader
+from fastfeed.keras.arguments import LoaderArguments
+from fastfeed.keras.callbacks import with_ours
+from fastfeed.keras.feeding import (
+    Fed,
+    callback_class,
+    check_model,
+    feeding,
+    feeding_validation,
+    is_source,
+    refuse_idle_options,
+)
+from fastfeed.keras.names import takes_keras_1_names
 
 
+@takes_keras_1_names
 def fit_generator(
     model: Any,
     generator: Any,
@@ -88,37 +94,36 @@ def fit_generator(
     UnsupportedHost
         This Keras, its backend or the model's distribution strategy cannot be fed.
     """
-    host.check_model(model)
+    check_model(model)
     making = LoaderArguments(max_queue_size, workers, use_multiprocessing, shuffle, loader_options)
-    validate = _is_source(validation_data)
-    if isinstance(generator, Loader) and (not validate or isinstance(validation_data, Loader)):
-        making.refuse_unless(LoaderArguments())
-    steps = whole_steps(steps_per_epoch, "steps_per_epoch")
-    val_steps = whole_steps(validation_steps, "validation_steps")
+    fed_too = [validation_data] if is_source(validation_data) else []
+    refuse_idle_options(model, making, LoaderArguments(), generator, *fed_too)
     with ExitStack() as opened:
         training = opened.enter_context(
-            _feeding(model, generator, making, steps, "steps_per_epoch", class_weight)
+            feeding(model, generator, making, steps_per_epoch, "steps_per_epoch", class_weight)
         )
-        if validate:
-            validation_data = opened.enter_context(
-                _feeding(
-                    model, validation_data, making.for_validation(), val_steps, "validation_steps"
-                )
-            )
+        validation = opened.enter_context(
+            feeding_validation(model, validation_data, making, validation_steps)
+        )
         return model.fit(
-            training,
+            training.data,
             epochs=epochs,
             verbose=verbose,
-            callbacks=_with_ours(callbacks, training.source, epochs, data_wait),
-            validation_data=validation_data,
+            callbacks=with_ours(
+                callbacks, callback_class(model), training.source, epochs, data_wait
+            ),
+            validation_data=validation.data,
             validation_batch_size=loader_options.get("batch_size"),
-            validation_steps=val_steps,
+            validation_steps=validation.steps,
             validation_freq=validation_freq,
+            class_weight=training.class_weight,
             initial_epoch=initial_epoch,
-            steps_per_epoch=steps,
+            shuffle=False,  # done by the Loader; a data set has its own order
+            steps_per_epoch=training.steps,
         )
 
 
+@takes_keras_1_names
 def evaluate_generator(
     model: Any,
     generator: Any,
@@ -156,10 +161,11 @@ def evaluate_generator(
         As for `fit_generator`.
     """
     making = LoaderArguments(max_queue_size, workers, use_multiprocessing, False, loader_options)
-    with _feeding_once(model, generator, making, steps) as (data, whole):
-        return model.evaluate(data, steps=whole, callbacks=callbacks, verbose=verbose)
+    with _feeding_once(model, generator, making, steps) as fed:
+        return model.evaluate(fed.data, steps=fed.steps, callbacks=callbacks, verbose=verbose)
 
 
+@takes_keras_1_names
 def predict_generator(
     model: Any,
     generator: Any,
@@ -203,80 +209,16 @@ def predict_generator(
                 f"{name}={loader_options[name]!r}",
             )
     making = LoaderArguments(max_queue_size, workers, use_multiprocessing, False, loader_options)
-    with _feeding_once(model, generator, making, steps) as (data, whole):
-        return model.predict(data, steps=whole, callbacks=callbacks, verbose=verbose)
-
-
-# -- from a source to what Keras takes ---------------------------------------------------------
-
-
-@contextmanager
-def _feeding(
-    model: Any,
-    source: Any,
-    making: LoaderArguments,
-    steps: int | None,
-    steps_name: str,
-    class_weight: Mapping[int, float] | None = None,
-) -> Iterator[Any]:
-    """Give the adapter for a source; at the end close its pass, and the Loader if it is ours."""
-    with ExitStack() as opened:
-        loader = source
-        if not isinstance(source, Loader):
-            options = making.for_source(source)
-            loader = opened.enter_context(Loader(source, framework=host.backend(), **options))
-        require_steps(steps, steps_name, loader, source)
-        data = adapter(loader, class_weight, model)
-        opened.callback(data.close)
-        yield data
+    with _feeding_once(model, generator, making, steps) as fed:
+        return model.predict(fed.data, steps=fed.steps, callbacks=callbacks, verbose=verbose)
 
 
 @contextmanager
 def _feeding_once(
     model: Any, source: Any, making: LoaderArguments, steps: float | None
-) -> Iterator[tuple[Any, int | None]]:
-    """Give the adapter and the number of steps for one evaluation or prediction."""
-    host.check_model(model)
-    if isinstance(source, Loader):
-        making.refuse_unless(LoaderArguments(shuffle=False))
-    whole = whole_steps(steps, "steps")
-    with _feeding(model, source, making, whole, "steps") as data:
-        yield data, whole
-
-
-def _is_source(data: Any) -> bool:
-    """Tell whether validation data is fed by a Loader. Arrays and data sets are left to Keras."""
-    if isinstance(data, (tuple, list, dict)) or hasattr(data, "dtype"):
-        return False
-    return isinstance(data, (Loader, Iterator)) or hasattr(data, "__getitem__") or callable(data)
-
-
-def _with_ours(callbacks: Any, source: Epochs, epochs: int, data_wait: bool) -> list[Any]:
-    """Add our callbacks to the user's: to be read by them, the waiting is logged before them."""
-    import keras
-
-    all_: list[Any] = keras.tree.flatten(callbacks or [])
-    if data_wait:
-        all_.insert(0, data_wait_callback(source, keras.callbacks.Callback))
-    if source.batches_per_epoch is None:
-        all_.append(_end_of_data(source, epochs))
-    return all_
-
-
-def _end_of_data(source: Epochs, epochs: int) -> Any:
-    """Make a callback that ends the training before an epoch for which no data is left.
-
-    Keras itself would go on, and log a loss of 0 for an epoch without a step.
-    """
-    import keras
-
-    class EndOfData(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            if epoch + 1 < epochs and not self.model.stop_training and not source.has_next():
-                warnings.warn(
-                    f"The source is used up: training ends after {epoch + 1} of {epochs} epochs.",
-                    stacklevel=2,
-                )
-                self.model.stop_training = True
-
-    return EndOfData()
+) -> Iterator[Fed]:
+    """Give the data for one evaluation or prediction."""
+    check_model(model)
+    refuse_idle_options(model, making, LoaderArguments(shuffle=False), source)
+    with feeding(model, source, making, steps, "steps") as fed:
+        yield fed

@@ -41,7 +41,7 @@ def own_hook(items: Any, name: str) -> Any:
     """Return a hook method that the user wrote; None for the empty ones that Keras inherits."""
     hook = getattr(items, name, None)
     module = getattr(hook, "__module__", None) or ""
-    is_empty = module.partition(".")[0] in {"keras", "tf_keras"}
+    is_empty = module.partition(".")[0] in {"keras", "tf_keras", "keras_preprocessing"}
     return hook if callable(hook) and not is_empty else None
 
 

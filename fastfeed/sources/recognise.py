@@ -10,6 +10,7 @@ from typing import Any
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.sources.arrays import ArraySource, is_array_tree
 from fastfeed.sources.base import Source
+from fastfeed.sources.images import ImageSource, is_image_iterator
 from fastfeed.sources.indexable import BatchSource, FillSource
 from fastfeed.sources.samples import SampleSource
 from fastfeed.sources.streams import (
@@ -57,6 +58,8 @@ def plan(source: Any, options: Options) -> Plan:
         return plan_arrays(source, options)
     if isinstance(source, (str, bytes, dict)):
         raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
+    if is_image_iterator(source):
+        return plan_images(source, options)
     if hasattr(source, "__len__") and (hasattr(source, "__getitem__") or hasattr(source, "fill")):
         if isinstance(source, type):
             name = source.__name__
@@ -111,6 +114,19 @@ def plan_indexable(source: Any, options: Options) -> Plan:
     workers = DEFAULT_WORKERS if options.workers is None else options.workers
     shuffle_batches = options.shuffle and options.batch_size is None
     return Plan(wrapped, workers, options.use_multiprocessing is not False, shuffle_batches)
+
+
+def plan_images(source: Any, options: Options) -> Plan:
+    """Plan for what ``ImageDataGenerator.flow`` returned: any number of processes."""
+    if options.batch_size is not None:
+        raise ArgumentError(
+            f"A {type(source).__name__} makes whole batches; leave batch_size out here, and give "
+            f"it to flow(...), flow_from_directory(...) or flow_from_dataframe(...).",
+            f"batch_size={options.batch_size}",
+        )
+    workers = DEFAULT_WORKERS if options.workers is None else options.workers
+    processes = options.use_multiprocessing is not False
+    return Plan(ImageSource(source, options.seed), workers, processes, options.shuffle)
 
 
 def plan_generator(function: Any, options: Options) -> Plan:

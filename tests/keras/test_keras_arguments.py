@@ -59,7 +59,7 @@ def test_shuffle_says_nothing_about_a_stream():
     assert asked.for_source(endless)["shuffle"] is False
 
 
-def test_attributes_of_a_pydataset_do_not_count():
+def test_attributes_of_a_pydataset_count_where_the_call_leaves_the_defaults():
     import keras
 
     class OwnWorkers(keras.utils.PyDataset):
@@ -71,8 +71,8 @@ def test_attributes_of_a_pydataset_do_not_count():
 
     source = OwnWorkers(workers=7, use_multiprocessing=True, max_queue_size=3)
     options = LoaderArguments(workers=2).for_source(source)
-    assert (options["workers"], options["max_queue_size"]) == (2, 10)
-    assert options["use_multiprocessing"] is False
+    assert (options["workers"], options["max_queue_size"]) == (2, 3)
+    assert options["use_multiprocessing"] is True
 
 
 def test_one_process_for_a_generator_object_becomes_a_thread_and_says_so(make_model):

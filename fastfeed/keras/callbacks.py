@@ -1,0 +1,52 @@
+"""The callbacks that `fit_generator` adds to the user's."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from fastfeed.keras.epochs import Epochs
+from fastfeed.keras.wait import data_wait_callback
+
+
+def with_ours(
+    callbacks: Any, callback_class: Any, source: Epochs | None, epochs: int, data_wait: bool
+) -> list[Any]:
+    """Add our callbacks to the user's: to be read by them, the waiting is logged before them.
+
+    Parameters
+    ----------
+    callbacks : callback, list of them, or None
+        The user's.
+    callback_class : type
+        ``keras.callbacks.Callback``, or that of ``tf_keras``.
+    source : Epochs or None
+        The training data; None if Keras reads it by itself.
+    """
+    all_ = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    all_ = [callback for callback in all_ if callback is not None]
+    if source is None:
+        return all_
+    if data_wait:
+        all_.insert(0, data_wait_callback(source, callback_class))
+    if source.batches_per_epoch is None:
+        all_.append(_end_of_data(callback_class, source, epochs))
+    return all_
+
+
+def _end_of_data(callback_class: Any, source: Epochs, epochs: int) -> Any:
+    """Make a callback that ends the training before an epoch for which no data is left.
+
+    Keras itself would go on, and log a loss of 0 for an epoch without a step.
+    """
+
+    class EndOfData(callback_class):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch + 1 < epochs and not self.model.stop_training and not source.has_next():
+                warnings.warn(
+                    f"The source is used up: training ends after {epoch + 1} of {epochs} epochs.",
+                    stacklevel=2,
+                )
+                self.model.stop_training = True
+
+    return EndOfData()
