@@ -1,12 +1,14 @@
-"""``python -m bench [--quick] [pytest's arguments]``: measure everything and write the tables.
+"""``python -m bench [keras] [--quick] [pytest's arguments]``: measure and write the tables.
 
-The results are written to ``bench/results/<date>-<cpu>.json`` and ``.md``; those of a quick run end
-in ``-quick`` and are not kept by git.
+Without ``keras`` all but Keras's fit is measured, with it that alone. The results are written to
+``bench/results/<date>-<cpu>.json`` and ``.md`` (``-keras``: of Keras's fit); those of a quick run
+end in ``-quick`` and are not kept by git.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -16,24 +18,28 @@ import pytest
 from bench import machine, report
 
 HERE = Path(__file__).resolve().parent
+FITS = HERE / "test_keras.py"
 
 
 def main(arguments: list[str]) -> int:
     """Run the benchmarks under pytest-benchmark; return pytest's exit status."""
     cpu = re.sub(r"[^a-z0-9]+", "-", machine.cpu_model().lower()).strip("-")
+    of_keras = arguments[:1] == ["keras"]
+    part = "-keras" if of_keras else ""
     length = "-quick" if "--quick" in arguments else ""
-    measured = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{cpu}{length}.json"
+    measured = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{cpu}{part}{length}.json"
     measured.parent.mkdir(exist_ok=True)
     status = pytest.main(
         [
-            str(HERE),
+            *([str(FITS)] if of_keras else [str(HERE), f"--ignore={FITS}"]),
             "--benchmark-only",
+            f"--command={shlex.join(['python', '-m', 'bench', *arguments])}",
             f"--benchmark-json={measured}",
             "--benchmark-columns=median,iqr,min,max,ops,rounds",
             "--benchmark-sort=mean",
             "--benchmark-group-by=group",
             "-rs",
-            *arguments,
+            *arguments[of_keras:],
         ]
     )
     if not measured.exists() or not measured.stat().st_size:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import rivals
-from bench.rivals import Contestant
+from bench.rivals import (
+    FIT_ARRAYS,
+    FIT_FASTFEED,
+    FIT_FASTFEED_ARRAYS,
+    FIT_PROCESSES,
+    FIT_SILENT,
+    Contestant,
+)
 
 Entries = dict[tuple[str, str], dict[str, Any]]  # (group, contestant) -> pytest-benchmark's entry
 
@@ -143,6 +150,31 @@ def _asleep(entries: Entries) -> float:
     return fastest(entries, "asleep", FASTFEED[:1]) / IDEAL_STEP
 
 
+def ratio(group: str, one: str, other: str) -> Callable[[Entries], float]:
+    """Return a function that computes the median of one contestant over that of another."""
+    return lambda entries: median(entries, group, one) / median(entries, group, other)
+
+
+def _fits(backend: str, most: float) -> list[Bar]:
+    """Return what is to be reached in Keras's fit on a backend; `most`, of its time on arrays."""
+    small, large = f"fit small, {backend}", f"fit uint8, {backend}"
+
+    def cost(entries: Entries) -> float:
+        with_it, without = (median(entries, small, n) for n in (FIT_FASTFEED, FIT_SILENT))
+        return 1e6 * (with_it - without)
+
+    on = f"Keras on {backend}"
+    return [
+        Bar(f"{on}, small model, arrays", f"time a step of {FIT_ARRAYS}",
+            ratio(small, FIT_FASTFEED_ARRAYS, FIT_ARRAYS), most, False),
+        Bar(f"{on}, small model, {FIT_FASTFEED}", f"time a step of {FIT_ARRAYS}",
+            ratio(small, FIT_FASTFEED, FIT_ARRAYS), most, False),
+        Bar(f"{on}, small model, data_wait", "without it", cost, 20.0, False, "us a step"),
+        Bar(f"{on}, 4.8 MB, {FIT_FASTFEED}", FIT_PROCESSES,
+            ratio(large, FIT_PROCESSES, FIT_FASTFEED), 5.0),
+    ]  # fmt: skip
+
+
 def _percent_idle(entries: Entries) -> float:
     return 100 * only("idle", "")(entries)
 
@@ -169,3 +201,5 @@ BARS = [
         boundary_ratio("epoch uint8 2 ms"), 1.0, False),
     Bar("idle, queue full", "CPU of all processes", _percent_idle, 1.0, False, "% of a core"),
 ]  # fmt: skip
+
+KERAS_BARS = [*_fits("tensorflow", 0.4), *_fits("torch", 0.8), *_fits("jax", 1.3)]

@@ -32,13 +32,14 @@ QUICK = Settings(rounds=3, seconds=0.2, quick=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--quick``."""
+    """Add ``--quick`` and ``--command``."""
     parser.addoption("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.addoption("--command", default="pytest bench", help="to be written into the results")
 
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
     """Say where, when and with what the figures were made."""
-    return machine.describe(config.getoption("quick"), LOAD_AT_START)
+    return machine.describe(config.getoption("command"), LOAD_AT_START)
 
 
 class ReplayClock:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +51,11 @@ class LaneProcess:
     ----------
     task : Task
         What the contestant is to do.
+    environment : mapping of str to str
+        Of its process, on top of this one's and `ENVIRONMENT`.
     """
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, environment: Mapping[str, str]):
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.lane", task.dumps()],
@@ -61,7 +63,7 @@ class LaneProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=ROOT,
-            env=os.environ | ENVIRONMENT,
+            env=os.environ | ENVIRONMENT | environment,
             start_new_session=True,  # so that close() also ends the workers of a dead contestant
         )
         self._tree = psutil.Process(self._process.pid)
@@ -196,7 +198,9 @@ class Contest:
             str(self._folder),
             self._seconds,
         )
-        self._lanes[contestant.name] = stack.enter_context(LaneProcess(task))
+        self._lanes[contestant.name] = stack.enter_context(
+            LaneProcess(task, dict(contestant.environment))
+        )
 
     def _try(self, name: str, action: Any) -> None:
         try:

@@ -96,12 +96,15 @@ class Lane:
         return source, self._module.opened(source, WORKERS, QUEUE, task.option)
 
     def _run(self, opened: Any, length: int, untimed: int) -> float:
-        if callable(opened):  # the copy limit: no batches to iterate, only work to be done
+        if callable(opened):  # no batches to iterate, only work to be done
             return float(opened(length - untimed))
         return timed_epoch(opened, length, untimed, self._step)
 
     def length(self) -> tuple[int, int]:
         """Check what is delivered, measure a short epoch; return batches of a round, untimed."""
+        fixed = WORKS[self._task.work].batches
+        if fixed:
+            return fixed + UNTIMED, UNTIMED
         source, opening = self._open(PROBE)
         with opening as opened:
             if not callable(opened):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "fastfeed", "numpy", "torch", "keras", "tensorflow-cpu", "tensorflow", "nvidia-dali-cuda130",
-    "opencv-python-headless", "pytest-benchmark",
+    "fastfeed", "numpy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax",
+    "nvidia-dali-cuda130", "opencv-python-headless", "pytest-benchmark",
 )  # fmt: skip
 
 
@@ -21,11 +21,11 @@ def cpu_model() -> str:
     return found[1] if found else platform.machine()
 
 
-def describe(quick: bool, load_at_start: tuple[float, float, float]) -> dict[str, Any]:
+def describe(command: str, load_at_start: tuple[float, float, float]) -> dict[str, Any]:
     """Return what a reader must know to judge the figures; no name of the machine or its user."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "command": "python -m bench" + (" --quick" if quick else ""),
+        "command": command,
         "cpu": {"brand": cpu_model(), "usable": len(os.sched_getaffinity(0))},
         "memory_gib": round(memory / 2**30, 1),
         "kernel": platform.release(),

@@ -24,12 +24,12 @@ def photographs() -> list[np.ndarray]:
     return [getattr(data, name)() for name in names] + list(load_sample_images().images)
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, files: int = FILES) -> Path:
     """Fill `folder` with the same files on every machine and return it."""
     rng = np.random.default_rng(0)
     pictures = photographs()
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(FILES):
+    for number in range(files):
         crop = _cut(pictures[number % len(pictures)], rng)
         resized = cv2.resize(crop, SIZE, interpolation=cv2.INTER_AREA)
         image = cv2.cvtColor(resized, cv2.COLOR_RGB2BGR)

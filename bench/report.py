@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.bars import BARS, Bar, Entries, NotMeasuredError
-from bench.rivals import FASTFEED_FILL, FASTFEED_ITEM, FASTFEED_STREAM, RING
+from bench.bars import BARS, KERAS_BARS, Bar, Entries, NotMeasuredError
+from bench.rivals import RING
 from bench.sources import WORKS
 
 
@@ -61,7 +61,7 @@ def _bars(entries: Entries) -> Iterator[str]:
     yield ""
     yield "| work | compared with | bar | measured | |"
     yield "|---|---|---|---|---|"
-    for bar in BARS:
+    for bar in KERAS_BARS if any(group.startswith("fit ") for group, _ in entries) else BARS:
         sign = ">=" if bar.at_least else "<="
         bound = f"{sign} {bar.bound:g} {bar.unit}"
         yield f"| {bar.work} | {bar.claim} | {bound} | {_verdict(bar, entries)} |"
@@ -79,9 +79,8 @@ def _verdict(bar: Bar, entries: Entries) -> str:
 def _contest(work: str, entries: dict[str, dict[str, Any]]) -> Iterator[str]:
     if not entries:
         return
-    names = [one.name for one in (FASTFEED_FILL, FASTFEED_STREAM, FASTFEED_ITEM, RING)]
-    ours = [entries[name] for name in names if name in entries]
-    best = min((entry["stats"]["median"] for entry in ours), default=None)
+    ours = [name for name in entries if name.startswith("fastfeed") or name == RING.name]
+    best = min((entries[name]["stats"]["median"] for name in ours), default=None)
     yield f"## {WORKS[work].title}"
     yield ""
     yield "| contestant | batches/s | lowest to highest | rounds x batches | fastfeed's best is |"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KINDS_OF_BATCH = 8  # 38 MB even at 4.8 MB a batch, so that they do not all stay in the cache
 PHOTO_BATCH = 8
 PHOTO_SIDE = 224
+BACKENDS = ("tensorflow", "torch", "jax")  # of Keras
 
 
 class Source(Protocol):
@@ -206,6 +207,7 @@ class Work:
     dtype: str = "uint8"
     pause: float = 0.0  # seconds asleep while a batch is made
     step: float = 0.0  # seconds that the consumer takes for a batch
+    batches: int = 0  # timed in a round; 0: as many as fit into the time of a round
 
 
 WORKS = {
@@ -215,7 +217,13 @@ WORKS = {
     "nothing": Work("metadata alone, nothing in the slots"),
     "photos": Work("JPEG decode, crop, resize, flip; 8 images a batch"),
     "asleep": Work("load asleep 16 ms, step 10 ms", (32, 16), "float32", 0.016, 0.010),
-}
+    **{f"fit small, {backend}": Work(
+        f"Keras on {backend}: 16-Dense8-Dense1, batches of 32", (32, 16), "float32", batches=300
+    ) for backend in BACKENDS},
+    **{f"fit uint8, {backend}": Work(
+        f"Keras on {backend}: batches of 4.8 MB, hardly a model", (32, 224, 224, 3), batches=120
+    ) for backend in BACKENDS},
+}  # fmt: skip
 
 
 FORMS = {"item": Prepared, "fill": PreparedFill, "stream": PreparedStream}

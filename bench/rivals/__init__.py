@@ -27,6 +27,8 @@ class Contestant:
         What its source offers, see `bench.sources.FORMS`.
     option : str
         Which variant, for modules that have several.
+    environment : tuple of (str, str)
+        Variables that its process needs.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Contestant:
     needs: tuple[str, ...] = ()
     form: str = "item"
     option: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 FASTFEED_FILL = Contestant("fastfeed, fill", "rivals.fastfeed_loader", ("fastfeed",), "fill")
@@ -64,3 +67,39 @@ DALI = Contestant("DALI external_source", "rivals.dali", ("nvidia.dali",))
 
 # Those whose batches are made in other processes, as fastfeed's are.
 WITH_PROCESSES = (MP_QUEUE, TORCH, KERAS_PROCESSES, DALI)
+
+
+def keras_fit(name: str, option: str, backend: str, form: str = "item") -> Contestant:
+    """Return who feeds Keras's ``fit`` on a backend in the way that `option` names."""
+    environment = (("KERAS_BACKEND", backend),)
+    needs = ("keras", "fastfeed", backend)
+    return Contestant(name, "rivals.keras_fit", needs, form, option, environment)
+
+
+def small_fits(backend: str) -> tuple[Contestant, ...]:
+    """Return who trains the small model: Keras's own work a step."""
+    return (
+        keras_fit(FIT_ARRAYS, "arrays", backend),
+        keras_fit("Keras PyDataset, workers=0", "pydataset", backend),
+        keras_fit(FIT_FASTFEED_ARRAYS, "fastfeed arrays", backend),
+        keras_fit(FIT_FASTFEED, "fastfeed", backend),
+        keras_fit(FIT_SILENT, "fastfeed silent", backend),
+    )
+
+
+def large_fits(backend: str) -> tuple[Contestant, ...]:
+    """Return who trains on large batches: their way to the model."""
+    return (
+        keras_fit(FIT_FILL, "fastfeed", backend, "fill"),
+        keras_fit(FIT_FASTFEED, "fastfeed", backend),
+        keras_fit("Keras PyDataset, threads", "pydataset threads", backend),
+        keras_fit(FIT_PROCESSES, "pydataset processes", backend),
+    )
+
+
+FIT_ARRAYS = "model.fit on arrays"
+FIT_PROCESSES = "Keras PyDataset, processes"
+FIT_FASTFEED_ARRAYS = "fastfeed, the same arrays"
+FIT_FASTFEED = "fastfeed, __getitem__"
+FIT_FILL = "fastfeed, fill"
+FIT_SILENT = "fastfeed, __getitem__, data_wait=False"
