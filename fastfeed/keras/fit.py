@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fastfeed.errors import ArgumentError
+from fastfeed.keras import legacy
 from fastfeed.keras.arguments import LoaderArguments
 from fastfeed.keras.callbacks import with_ours
 from fastfeed.keras.feeding import (
@@ -105,13 +106,14 @@ def fit_generator(
         validation = opened.enter_context(
             feeding_validation(model, validation_data, making, validation_steps)
         )
+        calls = with_ours(callbacks, callback_class(model), training.source, epochs, data_wait)
+        if data_wait and verbose and legacy.is_model(model):
+            calls = legacy.with_progress_bar(calls)
         return model.fit(
             training.data,
             epochs=epochs,
             verbose=verbose,
-            callbacks=with_ours(
-                callbacks, callback_class(model), training.source, epochs, data_wait
-            ),
+            callbacks=calls,
             validation_data=validation.data,
             validation_batch_size=loader_options.get("batch_size"),
             validation_steps=validation.steps,

@@ -13,6 +13,7 @@ from typing import Any
 from fastfeed.devices.dataset import dataset
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.epochs import Epochs
+from fastfeed.keras.wait import NAME
 from fastfeed.loader import Loader
 
 
@@ -26,6 +27,18 @@ def callback_class() -> Any:
     import tf_keras
 
     return tf_keras.callbacks.Callback
+
+
+def with_progress_bar(callbacks: list[Any]) -> list[Any]:
+    """Add a progress bar that shows ``data_wait`` as it is, unless the user has one of his own.
+
+    That of ``tf_keras`` shows the mean of all steps' values of what is no metric of the model.
+    """
+    from tf_keras.callbacks import ProgbarLogger
+
+    if any(isinstance(callback, ProgbarLogger) for callback in callbacks):
+        return callbacks
+    return [*callbacks, ProgbarLogger("steps", stateful_metrics=[NAME])]
 
 
 @contextmanager

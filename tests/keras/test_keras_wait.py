@@ -112,3 +112,14 @@ def test_callbacks_run_where_keras_runs_them_without_it(make_model):
     fit_generator(make_model(), Batches(6), None, 2, 0, [ours])
     make_model().fit(*batch(0), epochs=2, verbose=0, callbacks=[keras_own])
     assert ours.seen == keras_own.seen
+
+
+def test_tf_keras_shows_and_logs_it_too(capsys):
+    tf_keras = pytest.importorskip("tf_keras")
+    model = tf_keras.Sequential([tf_keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    history = fit_generator(model, Sleepy(6), None, 2, verbose=1, workers=0).history
+    assert 0.6 < history["data_wait"][1] <= 1
+    assert len(history["data_wait"]) == len(history["loss"]) == 2
+    shown = capsys.readouterr().out.rstrip().rpartition(" ")[2]
+    assert shown == f"{history['data_wait'][1]:.4f}", "the bar ends with the share of the epoch"
