@@ -35,7 +35,7 @@ class Fed:
     steps : int or None
         Batches an epoch; None: as many as there are.
     class_weight : mapping or None
-        Left for Keras to apply.
+        For Keras to apply, where it reads the data by itself.
     source : Epochs or None
         What gives the batches; None where Keras reads the data by itself.
     """
@@ -97,12 +97,12 @@ def feeding(
                 asked = asked or length_of_iterable(source)
         require_steps(asked, steps_name, loader, source)
         if legacy.is_model(model):
-            data, read = opened.enter_context(legacy.reading(loader))
+            data, read = opened.enter_context(legacy.reading(loader, class_weight))
         else:
             data = adapter(loader, class_weight, model)
             opened.callback(data.close)
-            read, class_weight = data.source, None
-        yield Fed(data, counted(asked, source, making, read), class_weight, read)
+            read = data.source
+        yield Fed(data, counted(asked, source, making, read), source=read)
 
 
 @contextmanager

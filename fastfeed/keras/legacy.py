@@ -1,12 +1,14 @@
 """Models of ``tf_keras``, the Keras 2 that lives on beside Keras 3.
 
-They have no door for data adapters, so they read a real ``tf.data.Dataset``. What goes with one
-(``class_weight``, steps, distribution strategies) ``tf_keras`` does by itself.
+They have no door for data adapters, so they read a real ``tf.data.Dataset``. Steps, epochs and
+distribution strategies ``tf_keras`` then does by itself. It would do ``class_weight`` too, but
+fails where a batch has a sample_weight of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +16,7 @@ from fastfeed.devices.dataset import dataset
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.epochs import Epochs
 from fastfeed.keras.wait import NAME
+from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
 
 
@@ -42,13 +45,15 @@ def with_progress_bar(callbacks: list[Any]) -> list[Any]:
 
 
 @contextmanager
-def reading(loader: Loader) -> Iterator[tuple[Any, Epochs]]:
+def reading(
+    loader: Loader, class_weight: Mapping[int, float] | None
+) -> Iterator[tuple[Any, Epochs]]:
     """Give a data set that reads a loader, and its epochs; at the end the pass is closed.
 
     Raises
     ------
     ArgumentError
-        The loader hands out a framework's tensors.
+        The loader hands out a framework's tensors, or `class_weight` is no map of numbers.
     Exception
         What the source raised: TensorFlow has only its text in an error of its own.
     """
@@ -58,8 +63,13 @@ def reading(loader: Loader) -> Iterator[tuple[Any, Epochs]]:
             "Loader without framework.",
             f'framework="{loader.framework}"',
         )
+    import tf_keras
+
     source = Epochs(loader)
-    reader = Reader(source)
+    weights = None
+    if class_weight is not None:
+        weights = ClassWeights(class_weight, tf_keras.backend.floatx())
+    reader = Reader(source, weights)
     try:
         yield dataset(reader, loader.batches_per_epoch), source
     except Exception:
@@ -72,7 +82,7 @@ def reading(loader: Loader) -> Iterator[tuple[Any, Epochs]]:
 
 
 class Reader:
-    """Begins an iterator of the data set each time that it is called.
+    """Begins an iterator of the data set each time that it is called, and ends the one before.
 
     A source of known length begins a new pass. Any other goes on where it stopped.
 
@@ -82,21 +92,40 @@ class Reader:
         What the source raised in TensorFlow's thread.
     """
 
-    def __init__(self, source: Epochs) -> None:
+    def __init__(self, source: Epochs, weights: ClassWeights | None) -> None:
         self.failure: Exception | None = None
         self._source = source
+        self._weights = weights
+        self._newest = 0
+        # tf_keras makes one iterator more than it reads, and under a distribution strategy
+        # TensorFlow reads ahead from it at once, in a thread of its own.
+        self._turn = threading.Lock()
 
     def __call__(self) -> Iterator[Any]:
         """Yield the batches of one iterator."""
-        self._source.begin_epoch()
-        self._source.restart()
+        with self._turn:
+            self._newest += 1
+            own = self._newest
+            self._source.begin_epoch()
+            self._source.restart()
         while True:
             try:
-                batch = self._source.take()
+                batch = self._take(own)
             except StopIteration:
                 return
+            yield batch
+            del batch  # or its slot would be in use while the next one is waited for
+
+    def _take(self, iterator: int) -> Any:
+        """Return the next batch for an iterator; raise StopIteration if it is not the newest."""
+        with self._turn:
+            if iterator != self._newest:
+                raise StopIteration
+            try:
+                batch = self._source.take()
+                return batch if self._weights is None else self._weights.apply(batch)
+            except StopIteration:
+                raise
             except Exception as error:
                 self.failure = error
                 raise
-            yield batch
-            del batch  # or its slot would be in use while the next one is waited for

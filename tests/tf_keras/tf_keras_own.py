@@ -1,0 +1,22 @@
+"""tf_keras's own way of reading the sources."""
+
+import numpy as np
+import tf_keras
+
+
+class Sequence(tf_keras.utils.Sequence):
+    """Lets tf_keras read a source in its own way."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return self.source[index]
+
+
+def assert_same_weights(one, other):
+    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
