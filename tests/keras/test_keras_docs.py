@@ -6,20 +6,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fastfeed.keras import host
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(page, language="python"):
-    """Return the fenced blocks of a page in one language."""
+    """Return the fenced blocks of a page in one language, or in several: ``"python|diff"``."""
     text = (DOCS / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```(?:{language})\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def printed_by(script, folder):
+def printed_by(script, folder, backend="tensorflow"):
     """Run a script in a process of its own; return what it printed."""
     path = folder / "example.py"
     path.write_text(script)
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, str(path)],
         capture_output=True,
@@ -43,3 +47,23 @@ def test_queue_page_shows_what_is_printed(tmp_path):
     (example,) = blocks("queue.md")
     shown = blocks("queue.md", "text")[0]
     assert printed_by(example, tmp_path).endswith("\n" + shown)
+
+
+def after(block):
+    """Return what a block of code looks like after a change; one that is no diff stays as it is."""
+    if block in blocks("migration.md"):
+        return block
+    lines = [line for line in block.splitlines() if not line.startswith("-")]
+    return "\n".join(line[1:] for line in lines)
+
+
+@pytest.mark.parametrize("backend", host.BACKENDS)
+def test_migration_page(backend, tmp_path):
+    assert len(blocks("migration.md", "diff")) == 6
+    script = "\n".join(after(block) for block in blocks("migration.md", "python|diff"))
+    printed = printed_by(script, tmp_path, backend)
+    shown = blocks("migration.md", "text")
+    assert len(shown) == 5
+    for text in shown:  # in this order
+        assert text in printed
+        printed = printed.partition(text)[2]
