@@ -10,12 +10,13 @@ import pytest
 
 from fastfeed.keras import host
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def blocks(page, language="python"):
     """Return the fenced blocks of a page in one language, or in several: ``"python|diff"``."""
-    text = (DOCS / page).read_text()
+    text = (ROOT if page == "README.md" else DOCS).joinpath(page).read_text()
     return re.findall(rf"^```(?:{language})\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
@@ -47,6 +48,30 @@ def test_queue_page_shows_what_is_printed(tmp_path):
     (example,) = blocks("queue.md")
     shown = blocks("queue.md", "text")[0]
     assert printed_by(example, tmp_path).endswith("\n" + shown)
+
+
+README_SCRIPT = """
+import keras, numpy as np
+
+class MySequence(keras.utils.Sequence):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return np.ones((2, 4), "float32"), np.ones((2, 1), "float32")
+
+my_sequence = MySequence()
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+{}
+print(len(history.history["data_wait"]))
+"""
+
+
+def test_readme_example(tmp_path):
+    example = blocks("README.md")[0]
+    assert "fit_generator" in example
+    assert printed_by(README_SCRIPT.format(example), tmp_path).endswith("\n10\n")
 
 
 def after(block):
