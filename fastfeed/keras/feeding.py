@@ -97,7 +97,7 @@ def feeding(
                 asked = asked or length_of_iterable(source)
         require_steps(asked, steps_name, loader, source)
         if legacy.is_model(model):
-            data, read = opened.enter_context(legacy.reading(loader, class_weight))
+            data, read = opened.enter_context(legacy.reading(model, loader, class_weight))
         else:
             data = adapter(loader, class_weight, model)
             opened.callback(data.close)

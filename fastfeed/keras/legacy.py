@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from fastfeed.devices.dataset import dataset
+import numpy as np
+
+from fastfeed.devices.dataset import dataset, open_spec, tensor_tree
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.epochs import Epochs
 from fastfeed.keras.wait import NAME
 from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
+from fastfeed.structure import map_leaves
 
 
 def is_model(model: Any) -> bool:
@@ -46,7 +49,7 @@ def with_progress_bar(callbacks: list[Any]) -> list[Any]:
 
 @contextmanager
 def reading(
-    loader: Loader, class_weight: Mapping[int, float] | None
+    model: Any, loader: Loader, class_weight: Mapping[int, float] | None
 ) -> Iterator[tuple[Any, Epochs]]:
     """Give a data set that reads a loader, and its epochs; at the end the pass is closed.
 
@@ -63,15 +66,11 @@ def reading(
             "Loader without framework.",
             f'framework="{loader.framework}"',
         )
-    import tf_keras
-
     source = Epochs(loader)
-    weights = None
-    if class_weight is not None:
-        weights = ClassWeights(class_weight, tf_keras.backend.floatx())
-    reader = Reader(source, weights)
+    reader = Reader(source, class_weight)
     try:
-        yield dataset(reader, loader.batches_per_epoch), source
+        signature = _prepare(model, reader.standardized(source.peek(1)[0]))
+        yield dataset(reader, loader.batches_per_epoch, signature), source
     except Exception:
         failure = reader.failure
         if failure is None:
@@ -79,6 +78,27 @@ def reading(
         raise failure from failure.__cause__
     finally:
         source.close()
+        reader.failure = None  # a model that failed keeps its data set, and so the traceback
+
+
+def _prepare(model: Any, batch: Any) -> Any:
+    """Build what is not built of a model, and return the types of batches like this one.
+
+    As ``tf_keras`` does it for generators: all sizes may change from batch to batch.
+    """
+    import tensorflow as tf
+    import tf_keras
+
+    if not model.built:
+        x, _, _ = tf_keras.utils.unpack_x_y_sample_weight(map_leaves(tf.convert_to_tensor, batch))
+        # A model that is not called as a whole (a GAN, say) need not be built.
+        with suppress(NotImplementedError):
+            model.distribute_strategy.run(lambda x: model(x, training=False), args=(x,))
+
+    def open_sizes(array: Any) -> Any:
+        return tf.TensorSpec([None] * array.ndim, open_spec(array).dtype)
+
+    return map_leaves(open_sizes, batch)
 
 
 class Reader:
@@ -92,10 +112,13 @@ class Reader:
         What the source raised in TensorFlow's thread.
     """
 
-    def __init__(self, source: Epochs, weights: ClassWeights | None) -> None:
+    def __init__(self, source: Epochs, class_weight: Mapping[int, float] | None) -> None:
+        import tf_keras
+
         self.failure: Exception | None = None
+        self._floatx = tf_keras.backend.floatx()
+        self._weights = class_weight and ClassWeights(class_weight, self._floatx)
         self._source = source
-        self._weights = weights
         self._newest = 0
         # tf_keras makes one iterator more than it reads, and under a distribution strategy
         # TensorFlow reads ahead from it at once, in a thread of its own.
@@ -122,10 +145,21 @@ class Reader:
             if iterator != self._newest:
                 raise StopIteration
             try:
-                batch = self._source.take()
-                return batch if self._weights is None else self._weights.apply(batch)
+                return self.standardized(self._source.take())
             except StopIteration:
                 raise
             except Exception as error:
                 self.failure = error
                 raise
+
+    def standardized(self, batch: Any) -> Any:
+        """Return a batch as ``tf_keras`` makes it of a generator's: floating numbers in its type,
+        the classes' weights in the sample_weight.
+        """
+        if self._weights:
+            batch = self._weights.apply(batch)
+        return map_leaves(self._in_floatx, tensor_tree(batch))
+
+    def _in_floatx(self, array: Any) -> Any:
+        is_floating = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        return array.astype(self._floatx, copy=False) if is_floating else array

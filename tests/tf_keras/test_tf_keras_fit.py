@@ -230,6 +230,40 @@ def test_several_inputs_and_outputs(form):
     assert_same_weights(ours, own)
 
 
+def test_all_sizes_may_change_from_batch_to_batch():
+    """Sequences padded to the longest one of their batch, for example."""
+
+    def build():
+        tf_keras.utils.set_random_seed(3)
+        layers = [tf_keras.layers.Embedding(10, 4), tf_keras.layers.GRU(3)]
+        model = tf_keras.Sequential([*layers, tf_keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        return model
+
+    rng = np.random.default_rng(0)
+    items = [(rng.integers(0, 10, (6, n)), rng.random((6, 1))) for n in (5, 3, 8, 2)]
+    ours, own = build(), build()
+    own.fit(Sequence(items), epochs=2, shuffle=False, verbose=0)
+    fit_generator(ours, items, epochs=2, **PLAIN)
+    assert_same_weights(ours, own)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8"])
+def test_floating_numbers_arrive_in_floatx_others_as_they_are(dtype):
+    seen = []
+
+    class Seeing(tf_keras.Model):
+        def train_step(self, data):
+            seen.extend(part.dtype.name for part in data)
+            return {}
+
+    model = Seeing()
+    model.compile()
+    items = [(np.zeros((6, 4), dtype), np.zeros((6, 1), "float64"))]
+    fit_generator(model, items, verbose=0)
+    assert seen[:2] == ["uint8" if dtype == "uint8" else "float32", "float32"]
+
+
 def test_predict_of_inputs_alone(make_model):
     model = make_model()
     inputs = [batch(index)[0] for index in range(5)]
