@@ -58,7 +58,7 @@ def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree
         ) from error
     passes = Passes(begin)
     if output_signature is None:
-        output_signature = map_leaves(open_spec, tensor_tree(passes.peek()))
+        output_signature = signature_of(passes.peek())
     shapes = [getattr(spec, "shape", None) for spec in leaves(output_signature)]
     passes_of_dataset = weakref.ref(passes)
 
@@ -116,6 +116,17 @@ class Passes:
             if batch is _END:
                 return
             yield batch
+
+
+def signature_of(batch: Tree) -> Tree:
+    """Return what batches look like: as this one, with an open batch dimension.
+
+    Raises
+    ------
+    SourceError
+        TensorFlow has no dtype for an array of it.
+    """
+    return map_leaves(open_spec, tensor_tree(batch))
 
 
 def without_prefetch() -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastfeed.errors import ArgumentError
 from fastfeed.keras import host
-from fastfeed.keras.epochs import Epochs
-from fastfeed.keras.tensorflow import TensorFlowDataset, Transform
+from fastfeed.keras.epochs import Batches, Epochs, Transform
+from fastfeed.keras.tensorflow import TensorFlowDataset, dataset_for_strategy
 from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
 
@@ -25,14 +25,14 @@ def adapter(
     Parameters
     ----------
     loader : Loader
-        Made with ``framework="tensorflow"`` (no copy) or ``"numpy"`` (TensorFlow copies each
-        batch). It is not closed by the adapter. Give a loader to one adapter only.
+        Its framework is Keras's backend (no copy) or ``"numpy"`` (each batch is copied). It is not
+        closed by the adapter. Give a loader to one adapter only.
     class_weight : mapping of int to float, optional
         Weight of each class, applied as ``sample_weight``; for training only.
     model : keras.Model, optional
-        The compiled model that will read it. Needed if it was compiled with
-        ``steps_per_execution``; otherwise it saves TensorFlow from tracing the step again for a
-        smaller last batch.
+        The compiled model that will read it. On TensorFlow it is needed if it was compiled with
+        ``steps_per_execution`` or is trained under a distribution strategy, and otherwise saves
+        tracing the step again for a smaller last batch.
 
     Returns
     -------
@@ -45,8 +45,7 @@ def adapter(
         `loader` is no Loader or hands out another framework's tensors; `class_weight` is no map;
         `model` is no Keras model.
     UnsupportedHost
-        Keras is missing, older than 3.7 or on another backend than TensorFlow, or the model is
-        trained under a distribution strategy.
+        Keras is missing, older than 3.7 or on a backend that cannot be fed.
 
     Examples
     --------
@@ -66,8 +65,10 @@ def adapter(
         )
     if model is not None:
         host.check_model(model)
+    strategy = host.has_strategy(model)
     transform = None if class_weight is None else _weigher(class_weight)
-    return _adapter_class()(Epochs(loader), transform, model)
+    source = Epochs(loader, always_peeks=strategy)
+    return _adapter_class()(source, transform, model, strategy)
 
 
 def _weigher(class_weight: Mapping[int, float]) -> Transform:
@@ -89,20 +90,41 @@ def _adapter_class() -> Any:
         partial_batch_size = None
         batch_size = None
 
-        def __init__(self, source: Epochs, transform: Transform | None, model: Any) -> None:
+        def __init__(
+            self, source: Epochs, transform: Transform | None, model: Any, strategy: bool
+        ) -> None:
             self.source = source
             self._transform = transform
             self._model = model
+            self._strategy = strategy
+            self._dataset: Any = None
 
         @property
         def num_batches(self) -> int | None:
+            self.source.asked_for_length()
             return self.source.batches_per_epoch
 
-        def get_tf_dataset(self) -> TensorFlowDataset:
+        def get_tf_dataset(self) -> Any:
+            if self._dataset is None:  # kept: TensorFlow never lets go of a real one's graphs
+                self._dataset = self._make_dataset()
+            return self._dataset
+
+        def _make_dataset(self) -> Any:
+            if self._strategy:
+                return dataset_for_strategy(self.source, self._transform)
             return TensorFlowDataset(self.source, self._transform, self._model)
+
+        def get_torch_dataloader(self) -> Batches:
+            return Batches(self.source, self._transform)
+
+        def get_jax_iterator(self) -> Batches:
+            return Batches(self.source, self._transform)
 
         def on_epoch_begin(self) -> None:
             self.source.begin_epoch()
+
+        def on_epoch_end(self) -> None:
+            self.source.end_epoch()
 
         def close(self) -> None:
             self.source.close()

@@ -7,11 +7,16 @@ epochs, as they did in Keras 2.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastfeed.errors import LoaderClosed, RemoteTraceback, SourceError, SourceExhausted
+from fastfeed.keras.peek import Peek
 from fastfeed.loader import Loader, Pass
+
+Transform = Callable[[Any], Any]
 
 _END = object()
 
@@ -20,46 +25,80 @@ class Epochs:
     """Hands out a loader's batches epoch by epoch.
 
     A pass begins when its first batch is taken, never earlier: Keras asks for more iterators than
-    it reads.
+    it reads. Under a distribution strategy TensorFlow reads ahead in threads of its own.
 
     Parameters
     ----------
     loader : Loader
         Read by nobody else in the meantime. Closing it is up to the caller.
+    always_peeks : bool
+        Keras looks at a batch before each evaluation too, as it does under a strategy.
 
     Attributes
     ----------
     batches_per_epoch : int or None
         Batches of a pass; None where that is not known before its end.
     waited_s : float
-        Seconds that `take` has lasted in all: the time for which training waited for data.
+        Seconds that `take` has taken in all; only one thread reads batches, so only one counts.
     """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, always_peeks: bool = False) -> None:
         self.batches_per_epoch = loader.batches_per_epoch
         self.waited_s = 0.0
         self._loader: Loader | None = loader
         self._pass: Pass | None = None
-        self._ahead: list[Any] = []  # what has_next() or peek() took
+        self._ahead: list[Any] = []  # taken before its time: by has_next(), or only to look at
         self._epoch_is_empty = True
+        self._peek = Peek(always_peeks)
+        self._readers = 0
+        self._alone = threading.Lock()
 
-    def restart(self) -> None:
-        """Begin a new pass with the next batch, if the source has a known length.
+    # -- what Keras calls -------------------------------------------------------------------
 
-        Keras drops its iterator and makes a new one between evaluations; a source without a
-        length goes on all the same.
-        """
-        if self.batches_per_epoch is not None and not self._ahead:
-            self._pass = None
+    def asked_for_length(self) -> None:
+        """Note that Keras asks how many batches there are: it has begun something new."""
+        self._peek.asked_for_length()
 
     def begin_epoch(self) -> None:
         """Note that Keras begins an epoch (or an evaluation, or a prediction)."""
         self._epoch_is_empty = True
+        self._peek.begin_epoch()
 
-    def take(self) -> Any:
+    def end_epoch(self) -> None:
+        """Note that Keras ends an epoch. What it took to look at only is put back."""
+        with self._alone:
+            peeked = self._peek.end_epoch()
+            if peeked:
+                self._ahead[:0] = peeked
+                self._epoch_is_empty = True
+                self._readers += 1  # one that reads ahead must not take them again
+
+    # -- batches ----------------------------------------------------------------------------
+
+    def restart(self) -> int:
+        """Begin a new pass with the next batch, if the source has a known length.
+
+        Keras drops its iterator and makes a new one between evaluations; a source without a
+        length goes on all the same.
+
+        Returns
+        -------
+        int
+            The reader's number, for `take`.
+        """
+        if self.batches_per_epoch is not None and not self._ahead:
+            self._pass = None
+        return self._readers
+
+    def take(self, reader: int | None = None) -> Any:
         """Return the next batch; raise StopIteration where the epoch's data ends.
 
         A pass that ended together with the epoch before is followed by the next one here.
+
+        Parameters
+        ----------
+        reader : int, optional
+            Who reads: StopIteration if what it has read was put back.
 
         Raises
         ------
@@ -69,17 +108,22 @@ class Epochs:
             A whole pass had no batch.
         """
         begin = time.perf_counter()
-        try:
-            batch = self._ahead.pop(0) if self._ahead else self._next()
-        except Exception as error:
-            _note_cause(error)
-            raise
-        self.waited_s += time.perf_counter() - begin
-        if batch is _END:
-            self._pass = None
-            raise StopIteration
-        self._epoch_is_empty = False
-        return batch
+        with self._alone:
+            if reader is not None and reader != self._readers:
+                raise StopIteration
+            try:
+                batch = self._ahead.pop(0) if self._ahead else self._next()
+            except Exception as error:
+                _note_cause(error)
+                raise
+            finally:
+                self.waited_s += time.perf_counter() - begin
+            if batch is _END:
+                self._pass = None
+                raise StopIteration
+            self._epoch_is_empty = False
+            self._peek.took(batch)
+            return batch
 
     def has_next(self) -> bool:
         """Tell whether another epoch has data; waits for a batch, which `take` then returns."""
@@ -91,9 +135,9 @@ class Epochs:
         return True
 
     def peek(self, count: int) -> list[Any]:
-        """Return the first `count` batches, which `take` then returns; before anybody reads."""
+        """Return the next `count` batches, which `take` then returns; before anybody reads."""
         first = [self.take() for _ in range(count)]
-        self._ahead = list(first)
+        self._ahead[:0] = first
         self._epoch_is_empty = True
         return first
 
@@ -103,6 +147,7 @@ class Epochs:
         After an exception Keras keeps the adapter, in the model, until the next fit.
         """
         self._ahead.clear()
+        self._peek.forget()
         self._loader = None
         if self._pass is not None:
             self._pass.close()
@@ -126,3 +171,18 @@ def _note_cause(error: Exception) -> None:
     """Write the worker's traceback into the exception itself: Keras raises it ``from None``."""
     if isinstance(error.__cause__, RemoteTraceback):
         error.add_note(str(error.__cause__))
+
+
+class Batches(Iterator[Any]):
+    """One iterator: it begins to read the source when its first batch is asked for."""
+
+    def __init__(self, source: Epochs, transform: Transform | None) -> None:
+        self._source = source
+        self._transform = transform
+        self._reader: int | None = None
+
+    def __next__(self) -> Any:
+        if self._reader is None:
+            self._reader = self._source.restart()
+        batch = self._source.take(self._reader)
+        return batch if self._transform is None else self._transform(batch)

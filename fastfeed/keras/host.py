@@ -14,7 +14,7 @@ from fastfeed.errors import ArgumentError, UnsupportedHost
 OLDEST_KERAS = (3, 7)
 """First version whose ``fit`` takes a data adapter made by others."""
 
-BACKENDS = ("tensorflow",)
+BACKENDS = ("tensorflow", "torch", "jax")
 """Backends of Keras that can be fed. Their names are also those of the Loader's frameworks."""
 
 
@@ -53,32 +53,31 @@ def data_adapter_class() -> Any:
 
 
 def check_model(model: Any) -> None:
-    """Raise unless `model` is a Keras 3 model that is trained without a distribution strategy.
+    """Raise unless `model` is a Keras 3 model.
 
     Raises
     ------
     ArgumentError
         `model` is something else, such as a model of ``tf_keras``.
     UnsupportedHost
-        A ``tf.distribute`` strategy is in force, or as for `backend`.
+        As for `backend`.
     """
     backend()
     if not isinstance(model, _keras().Model):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise ArgumentError("The first argument must be a Keras 3 model (keras.Model).", kind)
+
+
+def has_strategy(model: Any) -> bool:
+    """Tell whether a model (or None) is trained under a ``tf.distribute`` strategy."""
+    if backend() != "tensorflow":
+        return False
     import tensorflow as tf
 
     # Outside of every scope get_strategy() gives the default strategy, of which there is one.
-    if (
-        tf.distribute.has_strategy()
-        or model.distribute_strategy is not tf.distribute.get_strategy()
-    ):
-        name = type(model.distribute_strategy).__name__
-        raise UnsupportedHost(
-            f"The model is trained under {name}, which takes tf.data.Datasets only, and fastfeed "
-            "cannot feed those yet. Build the model, and call this function, outside of "
-            "`strategy.scope()`."
-        )
+    return bool(tf.distribute.has_strategy()) or (
+        model is not None and model.distribute_strategy is not tf.distribute.get_strategy()
+    )
 
 
 def _keras() -> Any:

@@ -3,16 +3,17 @@
 Given a Python iterator, the trainer takes the batches of one execution with
 ``zip(range(steps_per_execution), iterator)`` and runs the compiled step on each, as
 ``train_on_batch`` does. That is cheaper than a ``tf.data`` iterator, and copies nothing.
+
+Only under a distribution strategy it must be a real data set, whose batches the strategy divides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from fastfeed.keras.epochs import Epochs
-
-Transform = Callable[[Any], Any]
+from fastfeed.devices.dataset import dataset, signature_of
+from fastfeed.errors import UnsupportedHost
+from fastfeed.keras.epochs import Batches, Epochs, Transform
 
 
 class TensorFlowDataset:
@@ -39,9 +40,23 @@ class TensorFlowDataset:
             self._source, self._transform, self._steps_per_execution, self._open_first
         )
 
+    @property
+    def _variant_tensor(self) -> NoReturn:
+        """What a distribution strategy asks a data set for.
 
-class TensorFlowBatches:
-    """One iterator: it begins to read the source when its first batch is asked for."""
+        Raises
+        ------
+        UnsupportedHost
+            Always: it was not known that there is a strategy.
+        """
+        raise UnsupportedHost(
+            "The model is trained under a distribution strategy, which the adapter has to know: "
+            "write adapter(loader, model=model)."
+        )
+
+
+class TensorFlowBatches(Batches):
+    """One iterator, which ends as Keras wants it."""
 
     def __init__(
         self,
@@ -50,27 +65,17 @@ class TensorFlowBatches:
         steps_per_execution: int,
         open_first: bool,
     ) -> None:
-        self._source = source
-        self._transform = transform
+        super().__init__(source, transform)
         self._steps_per_execution = steps_per_execution
         self._open_next = open_first
-        self._begun = False
         self._taken = 0
 
-    def __iter__(self) -> TensorFlowBatches:
-        return self
-
     def __next__(self) -> Any:
-        if not self._begun:
-            self._begun = True
-            self._source.restart()
         try:
-            batch = self._source.take()
+            batch = super().__next__()
         except StopIteration:
             self._end()
         self._taken += 1
-        if self._transform is not None:
-            batch = self._transform(batch)
         if self._open_next:
             self._open_next = False
             batch = _with_open_size(batch)
@@ -120,3 +125,14 @@ def _with_open_size(batch: Any) -> Any:
         return OpenSize(leaf) if isinstance(leaf, tf.Tensor) and leaf.shape.rank else leaf
 
     return keras.tree.map_structure(wrap, batch)
+
+
+def dataset_for_strategy(source: Epochs, transform: Transform | None) -> Any:
+    """Return a ``tf.data.Dataset`` of the batches, each ``iter()`` of it being an epoch.
+
+    Waits for a batch, to see what batches look like.
+    """
+    source.restart()
+    (first,) = source.peek(1)
+    signature = signature_of(first if transform is None else transform(first))
+    return dataset(lambda: Batches(source, transform), output_signature=signature)

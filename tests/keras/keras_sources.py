@@ -1,6 +1,10 @@
 """Sources for the tests: batch i is the same wherever and whenever it is made."""
 
+import os
+
 import numpy as np
+
+BACKEND = os.environ.get("KERAS_BACKEND", "")  # set by conftest.py, or for a run on another one
 
 WORKERS = {
     "calling thread": {"workers": 0},

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from keras_sources import Batches, Failing, batch, endless
+from keras_sources import BACKEND, Batches, Failing, batch, endless
 
 import fastfeed
 from fastfeed.keras import fit_generator, predict_generator
@@ -83,7 +83,7 @@ def test_second_fit_on_the_same_source_and_model(recorder):
 
 
 def test_second_fit_goes_on_with_a_generator(recorder):
-    with fastfeed.Loader(endless(), framework="tensorflow") as loader:
+    with fastfeed.Loader(endless(), framework=BACKEND) as loader:
         fit_generator(recorder, loader, 3, 2, 0)
         fit_generator(recorder, loader, 3, 1, 0)
     assert recorder.trained[:6] == [0, 1, 2, 3, 4, 5]
@@ -91,14 +91,14 @@ def test_second_fit_goes_on_with_a_generator(recorder):
 
 
 def test_second_fit_after_stopping_begins_a_new_epoch(recorder):
-    with fastfeed.Loader(Batches(), workers=1, framework="tensorflow") as loader:
+    with fastfeed.Loader(Batches(), workers=1, framework=BACKEND) as loader:
         fit_generator(recorder, loader, None, 1, 0, [StopAt(3)])
         fit_generator(recorder, loader, None, 1, 0)
     assert recorder.trained == [0, 1, 2, 3, *range(10)]
 
 
 def test_given_loader_stays_open(recorder):
-    with fastfeed.Loader(Batches(3), workers=1, framework="tensorflow") as loader:
+    with fastfeed.Loader(Batches(3), workers=1, framework=BACKEND) as loader:
         fit_generator(recorder, loader, verbose=0, validation_data=Batches(2))
         assert len(list(loader)) == 3
 

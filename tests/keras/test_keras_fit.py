@@ -4,13 +4,17 @@ import keras
 import numpy as np
 import pytest
 from keras_own import Dataset
-from keras_sources import WORKERS, Batches, Weighted, batch, endless, finite
+from keras_sources import BACKEND, WORKERS, Batches, Weighted, batch, endless, finite
 
 import fastfeed
 from fastfeed.errors import SourceError, SourceExhausted
 from fastfeed.keras import adapter, fit_generator
 
 CLASS_WEIGHT = {0: 0.25, 2: 3.0}
+
+several_steps_per_execution = pytest.mark.skipif(
+    BACKEND == "torch", reason="Keras on torch takes one step per execution only"
+)
 
 
 def assert_same_weights(one, other):
@@ -123,6 +127,7 @@ def test_mixed_precision(make_model):
     assert_same_weights(ours, keras_own)
 
 
+@several_steps_per_execution
 @pytest.mark.parametrize("length", [8, 10])
 def test_steps_per_execution(length, make_model):
     """The last group of steps may be short: it trains, is reported, and nobody complains."""
@@ -137,6 +142,7 @@ def test_steps_per_execution(length, make_model):
     assert reported == list(range(3, length + 3, 4)) * 2
 
 
+@several_steps_per_execution
 def test_steps_per_execution_with_a_source_that_ends(make_model):
     model = make_model(steps_per_execution=4)
     reported = []
@@ -220,6 +226,7 @@ def test_several_inputs_and_outputs_by_name():
     assert_same_weights(ours, keras_own)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow traces for open sizes")
 def test_a_smaller_last_batch_does_not_trace_the_step_again():
     class Traced(keras.Model):
         def __init__(self):
@@ -261,13 +268,13 @@ def test_initial_epoch_and_callbacks_see_what_they_see_in_fit(make_model):
 def test_adapter_in_a_fit_of_ones_own(make_model):
     ours, keras_own = make_model(), make_model()
     keras_own.fit(Dataset(Batches()), epochs=2, shuffle=False, verbose=0, class_weight=CLASS_WEIGHT)
-    with fastfeed.Loader(Batches(), workers=1, framework="tensorflow") as loader:
+    with fastfeed.Loader(Batches(), workers=1, framework=BACKEND) as loader:
         ours.fit(adapter(loader, CLASS_WEIGHT, ours), epochs=2, verbose=0)
     assert_same_weights(ours, keras_own)
 
 
 def test_adapter_tells_of_a_used_up_iterator(recorder):
-    with fastfeed.Loader(finite(4), framework="tensorflow") as loader:
+    with fastfeed.Loader(finite(4), framework=BACKEND) as loader:
         data = adapter(loader)
         recorder.fit(data, steps_per_epoch=4, verbose=0)
         with pytest.raises(SourceExhausted, match="used up"):

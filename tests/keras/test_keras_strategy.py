@@ -1,0 +1,195 @@
+"""Training under tf.distribute.MirroredStrategy, on two virtual CPUs.
+
+The devices must be set before TensorFlow starts, so each test is a script of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from keras_sources import BACKEND
+
+pytestmark = pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="distribution strategies belong to TensorFlow"
+)
+
+SETUP = """
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+import keras
+from keras_own import Dataset
+from keras_sources import Batches, Weighted, batch, endless
+
+import fastfeed
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+
+
+def make_model(**options):
+    keras.utils.set_random_seed(7)
+    with strategy.scope():
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")]
+        )
+        model.compile("adam", "mse", **options)
+    return model
+
+
+def assert_same_weights(one, other):
+    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+class Numbered(Batches):
+    '''Every sample of batch i is i; notes which were made.'''
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        x[:] = index
+        return x, y
+
+
+class Recorder(keras.Model):
+    '''Notes the number of each batch that was trained and tested, on the first of the devices.'''
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3)
+        self.trained, self.tested = [], []
+
+    def call(self, x):
+        return self.dense(x)
+
+    def note(self, where, data):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        note = lambda x, replica: where.append(int(x)) if replica == 0 else None
+        tf.py_function(note, [data[0][0, 0], replica], [])
+
+    def train_step(self, data):
+        self.note(self.trained, data)
+        return super().train_step(data)
+
+    def test_step(self, data):
+        self.note(self.tested, data)
+        return super().test_step(data)
+
+
+def make_recorder():
+    with strategy.scope():
+        model = Recorder()
+        model.compile("sgd", "mse")
+    return model
+"""
+
+SAME_WEIGHTS = """
+ours, keras_own = make_model(metrics=["accuracy"]), make_model(metrics=["accuracy"])
+options = {"epochs": 3, "shuffle": False, "verbose": 0}
+expected = keras_own.fit(Dataset(Weighted()), validation_data=Dataset(Batches(3)), **options)
+history = fastfeed.fit_generator(
+    ours, Weighted(), validation_data=Batches(3), workers=2, data_wait=False, **options
+)
+assert_same_weights(ours, keras_own)
+assert history.history == expected.history
+assert fastfeed.evaluate_generator(ours, Batches()) == ours.evaluate(Dataset(Batches()), verbose=0)
+np.testing.assert_array_equal(
+    fastfeed.predict_generator(ours, Batches()), ours.predict(Dataset(Batches()), verbose=0)
+)
+"""
+
+CLASS_WEIGHT = """
+ours, keras_own = make_model(), make_model()
+options = {"epochs": 2, "shuffle": False, "verbose": 0, "class_weight": {0: 0.25, 2: 3.0}}
+keras_own.fit(Dataset(Batches()), **options)
+fastfeed.fit_generator(ours, Batches(), **options)
+assert_same_weights(ours, keras_own)
+"""
+
+AS_A_DATASET = """
+ours, keras_own = make_model(), make_model()
+keras_own.fit(Dataset(Batches()), epochs=2, shuffle=False, verbose=0)
+with fastfeed.Loader(Batches(), workers=2) as loader:
+    ours.fit(loader.as_tf_dataset(), epochs=2, verbose=0)
+assert_same_weights(ours, keras_own)
+"""
+
+EACH_ONCE = """
+model = make_recorder()
+fastfeed.fit_generator(
+    model, Numbered(6), epochs=3, verbose=0, shuffle=False, validation_data=Numbered(4), workers=2
+)
+assert model.trained == list(range(6)) * 3, model.trained
+assert model.tested == list(range(4)) * 3, model.tested
+with fastfeed.Loader(Numbered(6), shuffle=True, seed=3, workers=1) as loader:
+    order = [int(x[0, 0]) for _ in range(2) for x, y in loader]
+model = make_recorder()
+fastfeed.fit_generator(model, Numbered(6), epochs=2, verbose=0, seed=3)
+assert model.trained == order, "the batch that Keras looks at is no epoch"
+"""
+
+STREAM = """
+def numbered():
+    number = 0
+    while True:
+        yield np.full((6, 4), number, "float32"), np.zeros((6, 3), "float32")
+        number += 1
+
+
+model = make_recorder()
+fastfeed.fit_generator(model, numbered(), 5, epochs=3, verbose=0)
+assert model.trained == list(range(15)), model.trained
+"""
+
+ENDS = """
+class Failing(Batches):
+    def __getitem__(self, index):
+        if index == 5:
+            raise LookupError("no picture number 5")
+        return super().__getitem__(index)
+
+
+try:
+    fastfeed.fit_generator(make_model(), Failing(), verbose=0, shuffle=False)
+except tf.errors.OpError as error:
+    assert "LookupError: no picture number 5" in str(error), error
+    assert 'raise LookupError("no picture number 5")' in str(error), error
+else:
+    raise AssertionError("nothing was raised")
+
+with fastfeed.Loader(Batches(), workers=1) as loader:
+    try:
+        make_model().fit(fastfeed.keras.adapter(loader), verbose=0)
+    except fastfeed.errors.UnsupportedHost as error:
+        assert "adapter(loader, model=model)" in str(error), error
+    else:
+        raise AssertionError("nothing was raised")
+"""
+
+SCRIPTS = {
+    "same weights": SAME_WEIGHTS,
+    "class_weight": CLASS_WEIGHT,
+    "as_tf_dataset": AS_A_DATASET,
+    "each batch once": EACH_ONCE,
+    "stream": STREAM,
+    "ends": ENDS,
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_under_a_strategy(name, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SETUP + SCRIPTS[name])
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": here}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
