@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -38,6 +39,20 @@ static inline void ff_pause(void) {
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
 #endif
+}
+
+/* To sleep and to be woken costs both sides more than a small batch does. So whoever finds nothing
+ * looks again: `spin` times after a pause, then some times after letting others have this core,
+ * who post and publish meanwhile. False: enough, go to sleep. */
+#define FF_YIELDS 8u
+static inline bool ff_look_again(uint32_t looks, uint32_t spin) {
+  if (looks < spin)
+    ff_pause();
+  else if (looks < spin + FF_YIELDS)
+    sched_yield();
+  else
+    return false;
+  return true;
 }
 
 #endif

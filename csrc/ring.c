@@ -143,10 +143,10 @@ int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch) {
 
 int ff_ring_take_wait(ff_ring *ring, bool ordered, ff_batch *batch, const ff_a32 *alarm,
                       uint32_t alarm_seen, int64_t timeout_ns) {
-  for (uint32_t spin = ring->header->spin + 1; spin; spin--) {
+  uint32_t looks = 0;
+  do {
     if (!ff_ring_take(ring, ordered, batch)) return 0;
-    ff_pause();
-  }
+  } while (ff_look_again(looks++, ring->header->spin));
   /* Announce the sleep first, look again, and only then sleep: see notify_parent(). */
   uint32_t seen = ff_or_seq32(&ring->header->ready, PARENT_SLEEPS) | PARENT_SLEEPS;
   if (!ff_ring_take(ring, ordered, batch)) return 0;
@@ -256,7 +256,7 @@ static bool may_run(const ff_ring *ring, uint32_t worker) {
 }
 
 int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *claim) {
-  for (uint32_t spin = ring->header->spin;;) {
+  for (uint32_t looks = 0;; looks++) {
     /* `work` is loaded BEFORE `running` and the tickets. The other way round, a stop between the
      * two loads is missed and the worker sleeps through the shutdown. */
     uint32_t seen = ff_load_seq32(&ring->header->work); /* SYNC work: acquire */
@@ -266,11 +266,7 @@ int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *
       FF_FAULT(FF_AFTER_CLAIM);
       return 0;
     }
-    if (spin) {
-      spin--;
-      ff_pause();
-      continue;
-    }
+    if (ff_look_again(looks, ring->header->spin)) continue;
     ff_add_seq32(&ring->header->sleepers, 1);
     FF_FAULT(FF_BEFORE_SLEEP);
     int rc = ff_park(&ring->header->work, seen, timeout_ns);

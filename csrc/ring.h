@@ -84,7 +84,7 @@ typedef struct {
   uint32_t abi;
   uint32_t n_entries; /* a power of two */
   uint32_t n_workers;
-  uint32_t spin; /* pauses before a worker sleeps; 0 where cores are scarce */
+  uint32_t spin; /* pauses before anybody sleeps; 0 where cores are scarce */
   _Alignas(FF_LINE) ff_a32 work;    /* +1 whenever workers should look again; workers sleep here */
   _Alignas(FF_LINE) ff_a32 sleepers; /* too high after a kill: that costs a system call, no more */
   _Alignas(FF_LINE) ff_a32 ready;   /* bit 0: the parent sleeps; +2 per publication */
