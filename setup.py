@@ -9,7 +9,7 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ["arena", "copy", "lease", "lifeline", "monitor", "ring"]
+SOURCES = ["arena", "copy", "lease", "lifeline", "monitor", "numbers", "ring"]
 HEADERS = [*SOURCES, "atomic", "dlpack", "fault", "park"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")

@@ -122,3 +122,9 @@ cdef extern from "monitor.h" nogil:
 
 cdef extern from "lifeline.h" nogil:
     int ff_lifeline_start(int parent_pidfd, int socket)
+
+cdef extern from "numbers.h" nogil:
+    const uint32_t FF_TWISTER_WORDS
+
+    void ff_twister_seed(uint32_t *words, uint64_t seed, uint64_t epoch, uint64_t index,
+                         uint64_t stream)

@@ -19,7 +19,7 @@ from fastfeed.structure import Tree
 from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
-from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.seeding import EPOCH_HOOK, GlobalNumbers
 from fastfeed.workers.teardown import interpreter_is_ending, undisturbed
 from fastfeed.workers.thread import ThreadPool
 
@@ -38,15 +38,15 @@ class ParentHooks:
 
     def __init__(self, source: Source, seed: int) -> None:
         self._source = source
-        self._seed = seed
+        self._globals = GlobalNumbers(seed)
         self._epoch = -1
 
     def reach(self, epoch: int) -> None:
         """Call the hooks for every epoch up to this one."""
         while self._source.hooks_epochs and self._epoch < epoch:
             self._epoch += 1
-            with borrowed_globals():
-                seed_globals(self._seed, self._epoch, EPOCH_HOOK)
+            with self._globals.borrowed():
+                self._globals.seed(self._epoch, EPOCH_HOOK)
                 self._source.start_epoch(self._epoch)
 
 

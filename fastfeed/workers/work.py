@@ -4,13 +4,11 @@ and the calling thread.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 from fastfeed._core import END, Claim, Ring
 from fastfeed.order import ItemNumbers
 from fastfeed.sources.base import EndOfItems, Item, Source
 from fastfeed.workers.failures import presentable
-from fastfeed.workers.seeding import EPOCH_HOOK, borrowed_globals, seed_globals
+from fastfeed.workers.seeding import EPOCH_HOOK, GlobalNumbers
 from fastfeed.workers.writer import Room, SlotWriter
 
 IDLE_NS = 1_000_000_000
@@ -37,11 +35,11 @@ class Work:
         self._ring = ring
         self._worker = worker
         self._source = source
-        self._seed = seed
         self._writer = SlotWriter(ring, room)
         self._epoch = -1
-        self._seeds = seeds
         self._numbers = ItemNumbers(seed)
+        self._globals = GlobalNumbers(seed) if seeds != "none" else None
+        self._borrowed = self._globals.borrowed if self._globals and seeds == "borrow" else None
         self._calls_hooks = seeds == "own" and source.hooks_epochs
 
     def run(self) -> None:
@@ -65,24 +63,29 @@ class Work:
         """Make the batch of a ticket, whatever comes of it."""
         self._writer.start(claim)
         try:
-            with borrowed_globals() if self._seeds == "borrow" else nullcontext():
-                item = Item(self._numbers, claim.epoch, claim.index)
-                self._reach(claim.epoch)
-                self._source.prepare(item)
-                self._seed_for(claim.epoch, claim.index)
-                self._source.make(item, self._writer)
+            if self._borrowed is not None:
+                with self._borrowed():
+                    self._make(claim)
+            else:
+                self._make(claim)
         except EndOfItems:
             self._ring.publish(claim, END)
         except BaseException as error:
             self._writer.fail(presentable(error, claim.index, claim.epoch))
 
-    def _seed_for(self, epoch: int, index: int) -> None:
-        if self._seeds != "none":
-            seed_globals(self._seed, epoch, index)
+    def _make(self, claim: Claim) -> None:
+        item = Item(self._numbers, claim.epoch, claim.index)
+        if self._calls_hooks:
+            self._reach(claim.epoch)
+        self._source.prepare(item)
+        if self._globals is not None:
+            self._globals.seed(item.epoch, item.index)
+        self._source.make(item, self._writer)
 
     def _reach(self, epoch: int) -> None:
         """Bring this process's copy of the source to `epoch`; a late starter catches up."""
-        while self._calls_hooks and self._epoch < epoch:
+        while self._epoch < epoch:
             self._epoch += 1
-            seed_globals(self._seed, self._epoch, EPOCH_HOOK)
+            assert self._globals is not None
+            self._globals.seed(self._epoch, EPOCH_HOOK)
             self._source.start_epoch(self._epoch)
