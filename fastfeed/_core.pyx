@@ -19,6 +19,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsul
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memset
 
+from numpy import ndarray
+
 from fastfeed.errors import CoreError
 
 ANY_WORKER = FF_ANY_WORKER
@@ -46,6 +48,7 @@ cdef int check(int code, str what) except -1:
 
 include "_core_memory.pxi"
 include "_core_slots.pxi"
+include "_core_pattern.pxi"
 include "_core_ring.pxi"
 include "_core_monitor.pxi"
 include "_core_numbers.pxi"

@@ -36,6 +36,9 @@ cdef class Memory:
 
     def copy_in(self, uint64_t offset, array):
         """Copy a C-contiguous array's bytes to `offset`, without the GIL if there are many."""
+        self.copy_from(offset, array)
+
+    cdef int copy_from(self, uint64_t offset, array) except -1:
         cdef Py_buffer view
         cdef char *target
         PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
@@ -49,6 +52,7 @@ cdef class Memory:
                     ff_copy(target, view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
+        return 0
 
     def gather(self, uint64_t offset, array, const int64_t[::1] rows):
         """Copy `array[rows]` (along axis 0) of a C-contiguous array to `offset`."""

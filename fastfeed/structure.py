@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastfeed._core import Pattern
 from fastfeed.errors import ArgumentError, SourceError, StructureChanged
 from fastfeed.pickling import dumps
 
@@ -278,11 +279,17 @@ class Layouts:
 
     Worker side: walking and pickling a skeleton costs more than copying a small batch, and nearly
     every batch looks like one before.
+
+    Attributes
+    ----------
+    pattern : Pattern or None
+        Copies batches that look like the last one that held arrays alone.
     """
 
     LIMIT = 64
 
     def __init__(self) -> None:
+        self.pattern: Pattern | None = None
         self._known: dict[Any, Layout] = {}
 
     def find(self, batch: Tree) -> tuple[Layout, list[np.ndarray]]:
@@ -294,6 +301,8 @@ class Layouts:
             layout = Layout.of(map_leaves(as_leaf, batch))
             if key is not None and len(self._known) < self.LIMIT:
                 self._known[key] = layout
+        if key is not None:
+            self.pattern = Pattern(layout.skeleton, layout.data_bytes, layout.note)
         return layout, arrays
 
     def _key(self, node: Tree, arrays: list[np.ndarray]) -> Any:

@@ -54,12 +54,20 @@ class SlotWriter:
         else:
             self._memory = self._room.slot(claim.segment)
             self._base = claim.offset
-            self._limit = claim.offset + claim.capacity
+            self._limit = self._base + claim.capacity
 
     # -- called by sources ------------------------------------------------------------------
 
     def write(self, batch: Tree) -> None:
         """Copy a finished batch into the slot and publish it."""
+        like = self._layouts.pattern
+        if like and self._limit and like.write(self._memory, self._base, self._limit, batch):
+            self._ring.publish(self._claim, DATA, like.data_bytes, like.data_bytes, like.note_bytes)
+        else:
+            self._write_anew(batch)
+
+    def _write_anew(self, batch: Tree) -> None:
+        """Write a batch that differs from the one before."""
         layout, arrays = self._layouts.find(batch)
         self._make_room(layout.data_bytes + len(layout.note))
         end = 0

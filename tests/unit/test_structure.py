@@ -18,7 +18,7 @@ from unit_trees import DTYPES, ArrayLike, Pair, every_dtype, every_memory_layout
 
 import fastfeed
 from fastfeed.errors import SourceError, StructureChanged
-from fastfeed.structure import Layout, Layouts, describe, leaves
+from fastfeed.structure import describe
 
 WAYS: list[dict[str, Any]] = [
     {"workers": 0},
@@ -255,31 +255,3 @@ def test_an_object_that_does_not_pickle_is_named(way: dict[str, Any]) -> None:
         SourceError, match=r"cannot pickle 'generator'.*\(float32\[2, 3\], generator"
     ):
         fed(source, **way)
-
-
-# -- layouts --------------------------------------------------------------------------------
-
-
-def test_a_layout_is_found_again_by_shapes_and_dtypes() -> None:
-    layouts = Layouts()
-    first, _ = layouts.find({"x": np.zeros(3), "y": (np.ones(2, np.int8),)})
-    again, found = layouts.find({"x": np.ones(3), "y": (np.zeros(2, np.int8),)})
-    other, _ = layouts.find({"x": np.zeros(3), "y": (np.ones(2, np.uint8),)})
-    assert again is first
-    assert other is not first
-    assert [array.tolist() for array in found] == [[1, 1, 1], [0, 0]]
-
-
-def test_more_layouts_than_are_remembered_are_still_right() -> None:
-    layouts = Layouts()
-    for rows in range(Layouts.LIMIT + 10):
-        layout, _ = layouts.find(np.zeros(rows))
-        assert layout.data_bytes == -(-rows * 8 // 64) * 64
-
-
-def test_fewer_rows_lie_at_the_same_places() -> None:
-    layout = Layout.of((np.zeros((8, 3)), np.zeros(8, np.int8), np.float32(1)))
-    cut = layout.with_rows(5)
-    shapes = [leaf.shape for leaf in leaves(cut.skeleton) if hasattr(leaf, "offset")]
-    assert shapes == [(5, 3), (5,)]
-    assert cut.data_bytes == layout.data_bytes
