@@ -139,10 +139,6 @@ int ff_slot_acquire(ff_segment *segment, uint32_t *slot) {
   return -EAGAIN;
 }
 
-uint32_t ff_slot_users(const ff_segment *segment, uint32_t slot) {
-  return ff_load_relaxed32(&segment->users[slot]);
-}
-
 void *ff_slot_data(const ff_segment *segment, uint32_t slot) {
   return segment->base + slot * segment->stride;
 }

@@ -36,8 +36,6 @@ uint32_t ff_segment_in_use(const ff_segment *segment);
 
 /* A free slot, which now has one user; -EAGAIN: none is free. One thread at a time. */
 int ff_slot_acquire(ff_segment *segment, uint32_t *slot);
-/* How many use it now. For the checks of callers: others may leave at the same moment. */
-uint32_t ff_slot_users(const ff_segment *segment, uint32_t slot);
 void *ff_slot_data(const ff_segment *segment, uint32_t slot);
 void ff_slot_retain(ff_segment *segment, uint32_t slot);
 void ff_slot_release(ff_segment *segment, uint32_t slot);

@@ -45,7 +45,6 @@ cdef extern from "lease.h" nogil:
     uint32_t ff_segment_in_use(const ff_segment *segment)
     int ff_slot_acquire(ff_segment *segment, uint32_t *slot)
     void *ff_slot_data(const ff_segment *segment, uint32_t slot)
-    uint32_t ff_slot_users(const ff_segment *segment, uint32_t slot)
     void ff_slot_release(ff_segment *segment, uint32_t slot)
     DLManagedTensor *ff_dlpack_new(ff_segment *segment, uint32_t slot, uint64_t offset,
                                    DLDataType dtype, int32_t ndim, const int64_t *shape)

@@ -16,8 +16,8 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
-from libc.string cimport memset
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t, uint8_t
+from libc.string cimport memcmp, memset
 
 from numpy import ndarray
 
@@ -50,5 +50,6 @@ include "_core_memory.pxi"
 include "_core_slots.pxi"
 include "_core_pattern.pxi"
 include "_core_ring.pxi"
+include "_core_belt.pxi"
 include "_core_monitor.pxi"
 include "_core_numbers.pxi"

@@ -7,9 +7,13 @@ def segments_alive():
 
 @cython.final
 cdef class Segment(Memory):
-    """A memfd cut into `count` slots of `stride` bytes; knows which are free."""
+    """A memfd cut into `count` slots of `stride` bytes; knows which are free, and which are bound:
+    those that belong to a ticket.
+    """
 
     cdef ff_segment *segment
+    cdef readonly uint32_t bound
+    cdef bytearray is_bound
 
     def __cinit__(self, int fd, uint64_t stride, uint32_t count, bint poison=False):
         cdef int code
@@ -18,6 +22,7 @@ cdef class Segment(Memory):
         check(code, "ff_segment_open")
         self.base = <char *>ff_slot_data(self.segment, 0)
         self.size = stride * count
+        self.is_bound = bytearray(count)
 
     def __dealloc__(self):
         if self.segment:
@@ -37,24 +42,40 @@ cdef class Segment(Memory):
         return ff_segment_in_use(self.segment)
 
     def acquire(self):
-        """Take a free slot for a ticket; -1 if there is none."""
+        """Bind a free slot to a ticket; -1 if there is none."""
         cdef uint32_t slot = 0
-        return slot if ff_slot_acquire(self.segment, &slot) == 0 else -1
-
-    cdef int check_in_use(self, uint32_t slot) except -1:
-        if slot >= ff_segment_count(self.segment) or not ff_slot_users(self.segment, slot):
-            raise CoreError(errno.EINVAL, f"nobody has acquired slot {slot}")
-        return 0
+        return slot if self.bind(&slot) else -1
 
     def release(self, uint32_t slot):
-        """Give back a slot that was acquired and never leased."""
-        self.check_in_use(slot)
+        """Give back a slot whose ticket nobody will see."""
+        self.unbind(slot)
         ff_slot_release(self.segment, slot)
 
+    def release_all(self):
+        """Give back every slot that belongs to a ticket."""
+        cdef uint32_t slot
+        for slot in range(ff_segment_count(self.segment)):
+            if self.is_bound[slot]:
+                self.release(slot)
+
     def lease(self, uint32_t slot):
-        """Turn the use that `acquire` gave into a `Lease`; once per acquire."""
-        self.check_in_use(slot)
+        """Turn a ticket's use of a slot into a `Lease`."""
+        self.unbind(slot)
         return make_lease(self.segment, slot)
+
+    cdef bint bind(self, uint32_t *slot) except -1:
+        if ff_slot_acquire(self.segment, slot) != 0:
+            return False
+        self.is_bound[slot[0]] = 1
+        self.bound += 1
+        return True
+
+    cdef int unbind(self, uint32_t slot) except -1:
+        if slot >= ff_segment_count(self.segment) or not self.is_bound[slot]:
+            raise CoreError(errno.EINVAL, f"nobody has acquired slot {slot}")
+        self.is_bound[slot] = 0
+        self.bound -= 1
+        return 0
 
 
 @cython.final

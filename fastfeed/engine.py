@@ -78,9 +78,12 @@ class Engine:
         except BaseException:
             os.close(self._ring_fd)
             raise
-        self._slots = Slots(ahead + kept, self._pool, collect_garbage)
+        # Until the size of a batch is known, each travels in a segment of its own, which costs
+        # more: one a worker is enough to find out.
+        self._belt = _core.Belt(self._ring, ahead, min(ahead, max(1, plan_.workers)))
+        self._slots = Slots(ahead + kept, self._pool, self._belt, collect_garbage)
         schedule = self._make_schedule(plan_, seed, hooks)
-        self.feed = Feed(self._ring, self._pool, self._slots, schedule, ahead, ordered)
+        self.feed = Feed(self._ring, self._belt, self._pool, self._slots, schedule, ordered)
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -119,11 +122,10 @@ class Engine:
 
     def stats(self) -> Stats:
         """Return the running totals."""
-        counters = self.feed.counters
         return Stats(
-            batches=counters.batches,
-            bytes=counters.bytes,
-            wait_seconds=counters.wait_s,
+            batches=self._belt.batches,
+            bytes=self._belt.data_bytes,
+            wait_seconds=self.feed.wait_s,
             ready=self._ring.ready,
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,

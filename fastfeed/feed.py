@@ -6,9 +6,19 @@ One consumer at a time. Everything here is on the path of each batch, so it is s
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
-from fastfeed._core import CANCELLED, CRASHED, DATA, END, EXCEPTION, NO_SEGMENT, Batch, Lease, Ring
+from fastfeed._core import (
+    CANCELLED,
+    CRASHED,
+    DATA,
+    END,
+    EXCEPTION,
+    NO_SEGMENT,
+    Batch,
+    Belt,
+    Lease,
+    Ring,
+)
 from fastfeed.errors import LoaderClosed
 from fastfeed.schedule import Schedule
 from fastfeed.slots import Slots
@@ -16,40 +26,36 @@ from fastfeed.structure import Notes, Tree
 from fastfeed.workers.pool import Pool
 
 
-@dataclass
-class Counters:
-    """Running totals of a loader; the consumer's thread writes them."""
-
-    batches: int = 0
-    bytes: int = 0
-    wait_s: float = 0.0
-
-
 class Feed:
-    """Keeps `ahead` tickets in the making or ready, and hands out batches epoch by epoch.
+    """Keeps tickets in the making or ready, and hands out batches epoch by epoch.
 
     Parameters
     ----------
-    ahead : int
-        Tickets posted and not yet taken, at the most.
+    belt : Belt
+        Posts, and opens batches of which nothing is unusual. Counts both.
     ordered : bool
         Batches in the order of their tickets, or as they are finished.
+
+    Attributes
+    ----------
+    epoch : int
+        That the consumer is in; -1 before the first.
+    wait_s : float
+        Seconds that `next` has waited for batches.
     """
 
     def __init__(
-        self, ring: Ring, pool: Pool, slots: Slots, schedule: Schedule, ahead: int, ordered: bool
+        self, ring: Ring, belt: Belt, pool: Pool, slots: Slots, schedule: Schedule, ordered: bool
     ) -> None:
-        self.counters = Counters()
         self.epoch = -1
+        self.wait_s = 0.0
         self._ring = ring
+        self._belt = belt
         self._pool = pool
         self._slots = slots
         self._schedule = schedule
-        self._ahead = ahead
         self._ordered = ordered
         self._notes = Notes()
-        self._posted = 0
-        self._taken = 0
         self._stale_below = 0  # tickets with lower numbers belong to a loop that was left
         self._early: list[Batch] = []  # finished before their epoch began (unordered only)
         self._closed = False
@@ -58,23 +64,25 @@ class Feed:
 
     def begin_epoch(self) -> None:
         """Start the next epoch; drop what is left of one that was not finished."""
-        unfinished = self.epoch >= 0 and not self.is_over
+        unfinished = not self.is_over
         self.epoch += 1
         if unfinished:
             self._drop_outstanding()
-        self._schedule.begin(self.epoch, afresh=unfinished)
+        due = self._schedule.begin(self.epoch, afresh=unfinished)
+        self._belt.begin(self.epoch, due, self._stale_below)
 
     def _drop_outstanding(self) -> None:
         """Withdraw what nobody has begun; what is being made is dropped when it comes out."""
         self._ring.cancel()
-        self._stale_below = self._posted
+        self._belt.run = None
+        self._stale_below = self._belt.posted
         while self._early:
             self._discard(self._early.pop())
 
     @property
     def is_over(self) -> bool:
         """Everything of the current epoch was handed out."""
-        return self._schedule.is_over(self.epoch)
+        return not self._belt.due
 
     # -- batches ----------------------------------------------------------------------------
 
@@ -88,23 +96,22 @@ class Feed:
         Exception
             What the source raised, in the place of the item.
         """
-        while not self.is_over:
-            self._post()
-            batch = self._take_early() or self._take()
-            if batch.sequence < self._stale_below or batch.kind == CANCELLED:
-                self._discard(batch)
-            elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
-                self._schedule.ended(batch.epoch, batch.worker)
-                self._discard(batch)
-            elif batch.epoch != self.epoch:
-                self._early.append(batch)
-            else:
-                self._schedule.delivered()
-                opened = self._open(batch)
+        belt = self._belt
+        while belt.due:
+            batch = self._ring.take(self._ordered) or self._take_early() or self._wait()
+            opened = belt.open(batch) or self._open_unusual(batch)
+            if opened is not None:
                 if self._pool.size:  # at once: the workers make it while the caller uses this one
                     self._post()
                 return opened
         return None
+
+    def _post(self) -> None:
+        while self._belt.post():
+            run = self._schedule.next_run()
+            if run is None:
+                return
+            self._belt.run = run
 
     def _take_early(self) -> Batch | None:
         """Return one that was finished before its epoch, which is now. Several epochs may wait."""
@@ -113,36 +120,9 @@ class Feed:
                 return self._early.pop(place)
         return None
 
-    def _post(self) -> None:
-        while self._posted - self._taken + len(self._early) < self._limit():
-            request = self._schedule.peek()
-            place = self._slots.acquire() if request is not None else None
-            if request is None or place is None:
-                return
-            if self._ring.post(request.item, request.epoch, *place, request.worker) < 0:
-                # Unordered: a slow ticket has been overtaken by all the others that there are.
-                self._slots.put_back(place)
-                return
-            self._posted += 1
-            self._schedule.advance()
-
-    def _limit(self) -> int:
-        """Until the size of a batch is known, each travels in a segment of its own, which costs
-        more: one a worker is enough to find out.
-        """
-        if self._slots.sized:
-            return self._ahead
-        return min(self._ahead, max(1, self._pool.size))
-
-    def _take(self) -> Batch:
-        batch = self._ring.take(self._ordered)
-        if batch is None:
-            batch = self._wait()
-        self._taken += 1
-        return batch
-
     def _wait(self) -> Batch:
         """Sleep until a batch is there; replace dead workers meanwhile."""
+        self._post()
         start = time.perf_counter()
         batch = None
         while batch is None:
@@ -150,23 +130,46 @@ class Feed:
                 raise LoaderClosed("The loader was closed while a loop was waiting for a batch.")
             self._pool.tend()
             batch = self._ring.take_wait(self._ordered, self._pool.monitor, self._pool.deaths_seen)
-        self.counters.wait_s += time.perf_counter() - start
+        self.wait_s += time.perf_counter() - start
         return batch
 
+    # -- batches that the belt leaves alone --------------------------------------------------
+
+    def _open_unusual(self, batch: Batch) -> tuple[Lease, Tree] | None:
+        """Return what `next` does; None if the consumer is not to see this one, or not now."""
+        if batch.sequence < self._stale_below or batch.kind == CANCELLED:
+            self._discard(batch)
+        elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
+            self._end(batch)
+            self._discard(batch)
+        elif batch.epoch != self.epoch:
+            self._early.append(batch)
+        else:
+            self._belt.held -= 1
+            self._belt.due -= 1
+            return self._open(batch)
+        return None
+
+    def _end(self, batch: Batch) -> None:
+        """A worker's stream gives no more; what may still come from it is not for the belt."""
+        self._schedule.ended(batch.epoch, batch.worker)
+        self._belt.look_closely()
+        if self._schedule.is_over(self.epoch):
+            self._belt.due = 0
+
     def _discard(self, batch: Batch) -> None:
+        self._belt.held -= 1
         if batch.kind == EXCEPTION:
             self._failure(batch)
         else:
             self._slots.release(batch)
-
-    # -- what is in a batch -----------------------------------------------------------------
 
     def _open(self, batch: Batch) -> tuple[Lease, Tree]:
         if batch.kind == EXCEPTION:
             raise self._failure(batch)
         if batch.kind == CRASHED:
             self._slots.release(batch)
-            self._schedule.ended(batch.epoch, batch.worker)
+            self._end(batch)
             raise self._pool.crash(batch)
         assert batch.kind == DATA
         if batch.spilled:
@@ -174,8 +177,10 @@ class Feed:
         lease = self._slots.lease(batch)
         note = bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])
         skeleton = self._notes.decode(note, batch.index)
-        self.counters.batches += 1
-        self.counters.bytes += batch.data_bytes
+        if self._notes.is_known(note):
+            self._belt.expect(note, skeleton)
+        self._belt.batches += 1
+        self._belt.data_bytes += batch.data_bytes
         return lease, skeleton
 
     def _failure(self, batch: Batch) -> BaseException:

@@ -169,7 +169,7 @@ class Loader:
             )
         opened = self._engine.next()
         if opened is None:
-            if isinstance(self._source, IteratorSource) and not self._engine.feed.counters.batches:
+            if isinstance(self._source, IteratorSource) and not self._engine.stats().batches:
                 raise self._source.used_up(before=True)
             raise StopIteration
         return hand_over(self._convert, *opened)

@@ -69,11 +69,11 @@ class EpochOrder:
         self._shuffle = shuffle
         self._seed = seed
 
-    def index(self, epoch: int, position: int) -> int:
-        """Return the index of the item at `position` of `epoch`."""
-        if not self._shuffle:
-            return position
-        return int(permutation(self.length, self._seed, epoch)[position])
+    def items(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+        """Return the index of the item at each position of `epoch`; None if that is the position
+        itself.
+        """
+        return permutation(self.length, self._seed, epoch) if self._shuffle else None
 
 
 def batch_rows(

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from fastfeed._core import ANY_WORKER
+from fastfeed._core import Run
 from fastfeed.order import EpochOrder
 
-
-class Request(NamedTuple):
-    """A ticket to be posted."""
-
-    epoch: int
-    item: int
-    worker: int
+ENDLESS = 2**63
+"""More batches than anybody takes."""
 
 
 class Schedule(Protocol):
-    """Decides what is made ahead; told of what came out."""
+    """Decides what is made ahead."""
 
-    def peek(self) -> Request | None:
-        """Return the next ticket; None if nothing may be posted now."""
-
-    def advance(self) -> None:
-        """The ticket that `peek` returned was posted."""
-
-    def delivered(self) -> None:
-        """A batch (or an exception in its place) of the current epoch was taken."""
+    def next_run(self) -> Run | None:
+        """Return the tickets to be posted next; None if nothing may be posted now. What was
+        returned before has been posted.
+        """
 
     def ended(self, epoch: int, worker: int) -> None:
         """A worker's stream gives no more items in this epoch: it is at its end, or crashed."""
@@ -35,11 +26,14 @@ class Schedule(Protocol):
     def has_ended(self, epoch: int, worker: int) -> bool:
         """Tell whether that is so: what may still come from its worker is to be dropped."""
 
-    def is_over(self, epoch: int) -> bool:
-        """Tell whether everything of the epoch was delivered."""
+    def begin(self, epoch: int, afresh: bool) -> int:
+        """The consumer starts this epoch. `afresh`: all tickets posted so far were dropped.
 
-    def begin(self, epoch: int, afresh: bool) -> None:
-        """The consumer starts this epoch. `afresh`: all tickets posted so far were dropped."""
+        Returns how many batches there are to come, or `ENDLESS`.
+        """
+
+    def is_over(self, epoch: int) -> bool:
+        """Tell whether an epoch that seemed endless is at its end."""
 
 
 class IndexSchedule:
@@ -63,30 +57,20 @@ class IndexSchedule:
         on_enter: Callable[[int], None],
     ) -> None:
         self._order = order
+        self._length = ENDLESS if order is None else order.length
         self._may_cross = may_cross
         self._on_enter = on_enter
         self._epoch = -1  # begin() enters the first one
-        self._position = 0
+        self._run: Run | None = None  # of that epoch, until it is asked for
         self._consumed = 0  # the consumer's epoch
-        self._delivered = 0
         self._hook_error: Exception | None = None
 
-    def peek(self) -> Request | None:
-        """Return the next index of the epoch, or the first of the next one."""
-        if self._order is None:
-            return Request(self._epoch, self._position, ANY_WORKER)
-        if self._position == self._order.length and not self._cross():
+    def next_run(self) -> Run | None:
+        """Return the whole epoch, or the next one."""
+        if self._run is None and not self._cross():
             return None
-        index = self._order.index(self._epoch, self._position)
-        return Request(self._epoch, index, ANY_WORKER)
-
-    def advance(self) -> None:
-        """Go to the next position."""
-        self._position += 1
-
-    def delivered(self) -> None:
-        """Count."""
-        self._delivered += 1
+        run, self._run = self._run, None
+        return run
 
     def ended(self, epoch: int, worker: int) -> None:
         """Nothing: there are no streams. A crash costs one item, others make the next ones."""
@@ -96,21 +80,20 @@ class IndexSchedule:
         return False
 
     def is_over(self, epoch: int) -> bool:
-        """Tell whether as many batches were delivered as there are."""
-        return self._order is not None and self._delivered >= self._order.length
+        """Return False: an epoch ends with its last batch."""
+        return False
 
-    def begin(self, epoch: int, afresh: bool) -> None:
-        """Start counting; jump ahead if the tickets lag behind, or back if they were dropped."""
+    def begin(self, epoch: int, afresh: bool) -> int:
+        """Jump ahead if the tickets lag behind, or back if they were dropped."""
         self._consumed = epoch
-        self._delivered = 0
         if self._hook_error is not None:
             error, self._hook_error = self._hook_error, None
             raise error
         if self._epoch < epoch:
             self._enter(epoch)
         elif afresh:
-            self._epoch = epoch  # short epochs: the tickets may have been several ahead
-            self._position = 0
+            self._start(epoch)  # short epochs: the tickets may have been several ahead
+        return self._length
 
     def _cross(self) -> bool:
         """Enter the next epoch if that is allowed. A hook that fails does so ahead of the consumer,
@@ -126,8 +109,12 @@ class IndexSchedule:
 
     def _enter(self, epoch: int) -> None:
         self._on_enter(epoch)
+        self._start(epoch)
+
+    def _start(self, epoch: int) -> None:
         self._epoch = epoch
-        self._position = 0
+        items = None if self._order is None else self._order.items(epoch)
+        self._run = Run(epoch, 0, self._length, items)
 
 
 class StreamSchedule:
@@ -144,19 +131,14 @@ class StreamSchedule:
         self._turn = 0
         self._open = list(range(shards))
 
-    def peek(self) -> Request | None:
+    def next_run(self) -> Run | None:
         """Return a permit for the shard whose turn it is."""
         if not self._open:
             return None
-        return Request(self._epoch, self._count, self._open[self._turn % len(self._open)])
-
-    def advance(self) -> None:
-        """Pass the turn on."""
+        permit = Run(self._epoch, self._count, 1, worker=self._open[self._turn % len(self._open)])
         self._count += 1
         self._turn = (self._turn + 1) % len(self._open)
-
-    def delivered(self) -> None:
-        """Nothing to count: streams end by themselves."""
+        return permit
 
     def ended(self, epoch: int, worker: int) -> None:
         """Take the shard out of the round."""
@@ -173,8 +155,9 @@ class StreamSchedule:
         """Tell whether every shard has ended."""
         return epoch == self._epoch and not self._open
 
-    def begin(self, epoch: int, afresh: bool) -> None:
+    def begin(self, epoch: int, afresh: bool) -> int:
         """Open all shards again."""
         self._epoch = epoch
         self._count = self._turn = 0
         self._open = list(range(self._shards))
+        return ENDLESS

@@ -10,9 +10,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
-from fastfeed._core import NO_SEGMENT, Batch, Lease, Segment, create_memory, headroom, private_lease
+from fastfeed._core import (
+    NO_SEGMENT,
+    Batch,
+    Belt,
+    Lease,
+    Segment,
+    create_memory,
+    headroom,
+    private_lease,
+)
 from fastfeed.devices.handover import copy_out
 from fastfeed.errors import OutOfMemory, gib
 from fastfeed.workers.pool import Pool
@@ -29,40 +37,33 @@ LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
 
 
-class Place(NamedTuple):
-    """Where a ticket's batch is to be written."""
-
-    segment: int
-    offset: int
-    capacity: int
-
-
-NOWHERE = Place(NO_SEGMENT, 0, 0)
-
-
 class Slots:
-    """Gives slots to tickets and leases to batches.
+    """Owns the slots that the belt gives to tickets; gives leases to batches.
 
     Parameters
     ----------
     count : int
         Slots in all: those ahead of the consumer and those that it may keep.
-    pool : Pool
-        Is told of each new segment.
+    pool, belt : Pool, Belt
+        Are told of each new segment.
     collect_garbage : callable or None
         Called when slots run low, for frameworks that leave batches in reference cycles.
     """
 
     def __init__(
-        self, count: int, pool: Pool, collect_garbage: Callable[[], object] | None = None
+        self,
+        count: int,
+        pool: Pool,
+        belt: Belt,
+        collect_garbage: Callable[[], object] | None = None,
     ) -> None:
         self.count = count
         self.slot_bytes = 0  # not known yet
         self._pool = pool
+        self._belt = belt
         self._collect_garbage = collect_garbage
         self._poison = os.environ.get("FASTFEED_DEBUG", "0") not in ("", "0")
         self._segments: dict[int, Segment] = {}
-        self._bound: dict[int, set[int]] = {}  # of each segment, the slots that belong to a ticket
         self._current = -1
         self._has_copied = False
 
@@ -71,25 +72,7 @@ class Slots:
         """The size of a batch is known."""
         return self._current >= 0
 
-    # -- tickets ----------------------------------------------------------------------------
-
-    def acquire(self) -> Place | None:
-        """Return a place for the next ticket; None if every slot is in use."""
-        if not self.sized:
-            return NOWHERE
-        segment = self._segments[self._current]
-        slot = segment.acquire()
-        if slot < 0:
-            return None
-        self._bound[self._current].add(slot)
-        return Place(self._current, slot * segment.stride, segment.stride)
-
-    def put_back(self, place: Place) -> None:
-        """Give back a place for which no ticket could be posted."""
-        if place is not NOWHERE:
-            slot = place.offset // place.capacity
-            self._bound[place.segment].remove(slot)
-            self._segments[place.segment].release(slot)
+    # -- batches ----------------------------------------------------------------------------
 
     def release(self, batch: Batch) -> None:
         """Give back what belongs to a batch that nobody will see."""
@@ -100,24 +83,18 @@ class Slots:
     def _release_slot(self, batch: Batch) -> None:
         if batch.segment != NO_SEGMENT:
             segment = self._segments[batch.segment]
-            segment.release(self._unbind(batch, segment))
-
-    def _unbind(self, batch: Batch, segment: Segment) -> int:
-        """Note that the batch's ticket is done with its slot; return the slot."""
-        slot: int = batch.offset // segment.stride
-        self._bound[batch.segment].remove(slot)
-        self._retire_unbound()
-        return slot
+            segment.release(batch.offset // segment.stride)
+            self._retire_unbound()
 
     def _retire_unbound(self) -> None:
         """Let go of former segments that no ticket names any more; leases keep theirs alive."""
         if len(self._segments) == 1:
             return
-        for number in [n for n, bound in self._bound.items() if not bound and n != self._current]:
-            del self._segments[number], self._bound[number]
-            self._pool.retire(number)
-
-    # -- batches ----------------------------------------------------------------------------
+        former = [number for number in self._segments if number != self._current]
+        for number in former:
+            if not self._segments[number].bound:
+                del self._segments[number]
+                self._pool.retire(number)
 
     def lease(self, batch: Batch) -> Lease:
         """Return a lease on a finished batch; its bytes start at offset 0."""
@@ -126,12 +103,13 @@ class Slots:
             self._release_slot(batch)
             return lease
         segment = self._segments[batch.segment]
-        lease = segment.lease(self._unbind(batch, segment))
+        lease = segment.lease(batch.offset // segment.stride)
+        self._retire_unbound()
         return self._spare(lease, batch) if self._few_left() else lease
 
     def _few_left(self) -> bool:
-        kept = self._segments[self._current].in_use - len(self._bound[self._current])
-        return self.count - kept < FEW
+        segment = self._segments[self._current]
+        return self.count - (segment.in_use - segment.bound) < FEW
 
     def _spare(self, lease: Lease, batch: Batch) -> Lease:
         """The user keeps batches: give this one as a copy, so that the workers can go on."""
@@ -180,8 +158,8 @@ class Slots:
             self.slot_bytes = stride
             self._current += 1
             self._segments[self._current] = segment
-            self._bound[self._current] = set()
             self._pool.announce(self._current, segment, fd)
+            self._belt.use(segment, self._current, self.count - FEW)
             self._retire_unbound()
         finally:
             os.close(fd)
@@ -201,8 +179,7 @@ class Slots:
         """Let go of all segments; batches that the user still has stay valid. No worker is left
         that could write to the slots of the tickets that nobody took.
         """
-        for number, bound in self._bound.items():
-            for slot in bound:
-                self._segments[number].release(slot)
-        self._bound.clear()
+        for segment in self._segments.values():
+            segment.release_all()
         self._segments.clear()
+        self._belt.close()

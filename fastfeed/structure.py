@@ -349,6 +349,10 @@ class Notes:
                 self._decoded[note] = skeleton
         return skeleton
 
+    def is_known(self, note: bytes) -> bool:
+        """Tell whether the note always means the same skeleton: it holds no objects."""
+        return note in self._decoded
+
     def _compare(self, skeleton: Tree, index: int) -> None:
         picture = picture_of(skeleton)
         if self._picture is None:

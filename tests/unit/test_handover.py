@@ -30,8 +30,7 @@ def slots(loader: fastfeed.Loader) -> _core.Segment:
 
 def in_use(loader: fastfeed.Loader) -> int:
     """Slots that a batch holds, without those of tickets."""
-    bound = loader._engine._slots._bound[loader._engine._slots._current]
-    return slots(loader).in_use - len(bound)
+    return slots(loader).in_use - slots(loader).bound
 
 
 def address(tensor: Any) -> int:

@@ -1,0 +1,177 @@
+# Part of _core.pyx: the straight way of tickets and batches through the parent.
+
+@cython.final
+cdef class Run:
+    """Tickets of one epoch, to be posted one after the other.
+
+    Parameters
+    ----------
+    epoch : int
+    first, count : int
+        Positions `first` to `first + count - 1`.
+    items : array of int64, optional
+        The item at each position; without it they are the positions themselves.
+    worker : int
+        The only one that may claim them.
+    """
+
+    cdef uint32_t epoch
+    cdef uint32_t worker
+    cdef uint64_t position
+    cdef uint64_t stop
+    cdef const int64_t[::1] items
+
+    def __cinit__(self, uint32_t epoch, uint64_t first, uint64_t count,
+                  const int64_t[::1] items=None, uint32_t worker=FF_ANY_WORKER):
+        cdef uint64_t last = UINT64_MAX if items is None else <uint64_t>items.shape[0]
+        if first > last or count > last - first:
+            raise CoreError(errno.ERANGE, f"{count} from {first} of {last} items")
+        self.epoch = epoch
+        self.worker = worker
+        self.position = first
+        self.stop = first + count
+        self.items = items
+
+    cdef uint64_t item(self):
+        return self.position if self.items is None else <uint64_t>self.items[self.position]
+
+
+@cython.final
+cdef class Belt:
+    """Posts tickets, and opens batches of which nothing is unusual. What is, Python looks at.
+
+    Parameters
+    ----------
+    ring : Ring
+    ahead : int
+        Tickets posted whose batches were not handed out, at the most.
+    ahead_at_first : int
+        The same as long as the size of a batch is not known.
+
+    Attributes
+    ----------
+    held : int
+        Tickets posted whose batches were neither handed out nor thrown away.
+    due : int
+        Batches that the epoch has still to give; nobody opens one when there are none.
+    batches, data_bytes : int
+        Handed out so far.
+    run : Run or None
+        What is posted next.
+    """
+
+    cdef Ring ring
+    cdef uint32_t ahead
+    cdef uint32_t limit
+    cdef readonly uint64_t posted
+    cdef public uint64_t held
+    cdef public uint64_t due
+    cdef public uint64_t batches
+    cdef public uint64_t data_bytes
+    cdef public Run run
+    # where batches go
+    cdef Segment segment
+    cdef uint32_t number
+    cdef uint32_t most_kept
+    # what an unremarkable batch is
+    cdef uint32_t epoch
+    cdef uint64_t oldest
+    cdef bint straight
+    cdef bytes note
+    cdef object skeleton
+
+    def __cinit__(self, Ring ring not None, uint32_t ahead, uint32_t ahead_at_first):
+        self.ring = ring
+        self.ahead = ahead
+        self.limit = ahead_at_first
+
+    def use(self, Segment segment not None, uint32_t number, uint32_t most_kept):
+        """Let tickets have slots of this segment from now on; the user may keep `most_kept`."""
+        self.segment = segment
+        self.number = number
+        self.most_kept = most_kept
+        self.limit = self.ahead
+
+    def close(self):
+        """Let go of the memory."""
+        self.segment = None
+
+    def begin(self, uint32_t epoch, uint64_t due, uint64_t oldest):
+        """Start an epoch. Tickets with a number below `oldest` belong to a loop that was left."""
+        self.epoch = epoch
+        self.due = due
+        self.oldest = oldest
+        self.straight = True
+
+    def expect(self, bytes note not None, skeleton):
+        """Take `skeleton` for the meaning of this note."""
+        self.note = note
+        self.skeleton = skeleton
+
+    def look_closely(self):
+        """Leave every batch to Python until the next epoch begins."""
+        self.straight = False
+
+    def post(self):
+        """Post as many tickets as there is room for. True: there is room for more than the run has.
+        """
+        while self.held < self.limit:
+            if self.run is None or self.run.position == self.run.stop:
+                return True
+            if not self.post_next():
+                return False
+        return False
+
+    cdef bint post_next(self) except -1:
+        cdef Run run = self.run
+        cdef uint32_t slot = 0
+        cdef ff_ticket ticket
+        ticket.index = run.item()
+        ticket.epoch = run.epoch
+        ticket.segment = FF_NO_SEGMENT
+        ticket.offset = ticket.capacity = 0
+        if self.segment is not None:
+            if not self.segment.bind(&slot):
+                return False
+            ticket.segment = self.number
+            ticket.capacity = ff_segment_stride(self.segment.segment)
+            ticket.offset = slot * ticket.capacity
+        if ff_ring_post(&self.ring.ring, &ticket, run.worker, &self.posted) != 0:
+            # Unordered: a slow ticket has been overtaken by all the others that there are.
+            if self.segment is not None:
+                self.segment.release(slot)
+            return False
+        self.posted += 1  # it was this ticket's number
+        self.held += 1
+        run.position += 1
+        return True
+
+    def open(self, Batch batch not None):
+        """Return a batch's lease and its skeleton; None, and nothing is done, if it is unusual."""
+        cdef uint32_t slot
+        if not self.is_usual(&batch.batch):
+            return None
+        slot = <uint32_t>(batch.batch.ticket.offset // ff_segment_stride(self.segment.segment))
+        lease = self.segment.lease(slot)
+        self.held -= 1
+        self.due -= 1
+        self.batches += 1
+        self.data_bytes += batch.batch.result.data_bytes
+        return lease, self.skeleton
+
+    cdef bint is_usual(self, const ff_batch *batch):
+        return (self.straight and batch.result.kind == FF_DATA and not batch.result.spilled
+                and batch.ticket.epoch == self.epoch and batch.sequence >= self.oldest
+                and self.segment is not None and batch.ticket.segment == self.number
+                and ff_segment_in_use(self.segment.segment) - self.segment.bound < self.most_kept
+                and self.is_expected(batch))
+
+    cdef bint is_expected(self, const ff_batch *batch):
+        """Its note says what the last one said."""
+        cdef uint64_t size = batch.result.note_bytes
+        if self.note is None or size != <uint64_t>len(self.note):
+            return False
+        if size > batch.ticket.capacity or batch.result.note_offset > batch.ticket.capacity - size:
+            return False
+        return memcmp(self.segment.base + batch.ticket.offset + batch.result.note_offset,
+                      <const char *>self.note, size) == 0
