@@ -8,8 +8,8 @@ import keras
 class Dataset(keras.utils.PyDataset):
     """Lets Keras read a source in its own way, in a given order."""
 
-    def __init__(self, source, order=None):
-        super().__init__()
+    def __init__(self, source, order=None, **workers):
+        super().__init__(**workers)
         self.source = source
         self.order = list(order if order is not None else range(len(source)))
 
