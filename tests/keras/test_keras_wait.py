@@ -9,7 +9,7 @@ from keras_sources import Batches, batch
 
 from fastfeed.keras import fit_generator
 
-LONG_S = 0.05
+LONG_S = 0.1
 """Much longer than a step of the model."""
 
 
@@ -31,41 +31,41 @@ def busy():
 
 
 def trained(model, source, callbacks=(), **options):
-    """Return the waiting share of a second epoch: the first one compiles the model."""
-    options = {"epochs": 2, "verbose": 0, "shuffle": False, **options}
+    """Return the waiting share of a third epoch: in the first two, JAX compiles the model."""
+    options = {"epochs": 3, "verbose": 0, "shuffle": False, "max_queue_size": 1, **options}
     history = fit_generator(model, source, callbacks=list(callbacks), **options)
-    return history.history["data_wait"][1]
+    return history.history["data_wait"][2]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_nearly_all_of_the_time_is_spent_on_waiting_for_a_slow_source(workers, make_model):
-    assert 0.6 < trained(make_model(), Sleepy(6), workers=workers) <= 1
+    assert 0.5 < trained(make_model(), Sleepy(4), workers=workers) <= 1
 
 
 def test_hardly_any_is_with_batches_that_are_ready(make_model):
-    assert 0 <= trained(make_model(), Batches(6), [busy()]) < 0.3
+    assert 0 <= trained(make_model(), Batches(4), [busy()]) < 0.3
 
 
 def test_waiting_in_a_validation_does_not_count(make_model):
-    share = trained(make_model(), Batches(6), [busy()], validation_data=Sleepy(6), workers=0)
+    share = trained(make_model(), Batches(4), [busy()], validation_data=Sleepy(4), workers=0)
     assert share < 0.3
 
 
 def test_the_time_of_a_validation_does_not_count(make_model):
     slow = keras.callbacks.LambdaCallback()
     slow.on_test_batch_begin = sleep
-    options = {"validation_data": Batches(20), "workers": 0}
-    assert trained(make_model(), Sleepy(6), [slow], **options) > 0.6
+    options = {"validation_data": Batches(10), "workers": 0}
+    assert trained(make_model(), Sleepy(4), [slow], **options) > 0.5
 
 
 def test_waiting_between_the_epochs_of_a_stream_counts(make_model):
     def stream():
         for index in range(20):
             if index % 5 == 0:
-                time.sleep(10 * LONG_S)
+                time.sleep(5 * LONG_S)
             yield batch(index)
 
-    assert trained(make_model(), stream(), steps_per_epoch=5, max_queue_size=1) > 0.6
+    assert trained(make_model(), stream(), steps_per_epoch=5) > 0.5
 
 
 def test_every_callback_sees_it_at_each_step_and_each_epoch(make_model):
@@ -118,8 +118,8 @@ def test_tf_keras_shows_and_logs_it_too(capsys):
     tf_keras = pytest.importorskip("tf_keras")
     model = tf_keras.Sequential([tf_keras.layers.Dense(3)])
     model.compile("sgd", "mse")
-    history = fit_generator(model, Sleepy(6), None, 2, verbose=1, workers=0).history
-    assert 0.6 < history["data_wait"][1] <= 1
+    history = fit_generator(model, Sleepy(4), None, 2, verbose=1, workers=0).history
+    assert 0.5 < history["data_wait"][1] <= 1
     assert len(history["data_wait"]) == len(history["loss"]) == 2
     shown = capsys.readouterr().out.rstrip().rpartition(" ")[2]
     assert shown == f"{history['data_wait'][1]:.4f}", "the bar ends with the share of the epoch"
