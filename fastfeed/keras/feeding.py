@@ -119,7 +119,7 @@ def feeding_validation(
 
 def is_source(data: Any) -> bool:
     """Tell whether validation data is no arrays, which Keras takes as they are."""
-    if isinstance(data, (tuple, list, dict)) or hasattr(data, "dtype"):
+    if isinstance(data, (tuple, list, dict)) or hasattr(data, "__array__"):
         return False
     is_one = isinstance(data, (Loader, Iterator)) or callable(data)
     return is_one or hasattr(data, "__getitem__") or hasattr(data, "__iter__")

@@ -247,6 +247,16 @@ def test_evaluation_and_prediction(make_image_model):
     np.testing.assert_array_equal(predicted, model.predict(batches, verbose=0))
 
 
+def test_validation(make_image_model):
+    ours, keras_own = make_image_model(), make_image_model()
+    source = flow(augmentation={}, shuffle=False)
+    batches = Dataset([source[i] for i in range(LENGTH)])
+    expected = keras_own.fit(batches, validation_data=batches, shuffle=False, verbose=0)
+    options = {"shuffle": False, "verbose": 0, "data_wait": False, "workers": 2}
+    history = fit_generator(ours, source, validation_data=source, **options)
+    assert history.history == expected.history
+
+
 def test_a_call_of_keras_1(make_image_model):
     model = make_image_model()
     with pytest.warns(DeprecationWarning):

@@ -1,0 +1,9 @@
+"""Old tutorials run on tf_keras with nothing changed but imports."""
+
+import pytest
+from tutorial_scripts import EXPECTED, printed_by
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_old_tutorial_runs(name, tmp_path):
+    assert printed_by(name, tmp_path, for_tf_keras=True) == EXPECTED[name]
