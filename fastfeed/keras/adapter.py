@@ -9,6 +9,7 @@ from typing import Any
 from fastfeed.errors import ArgumentError
 from fastfeed.keras import host
 from fastfeed.keras.epochs import Batches, Epochs, Transform
+from fastfeed.keras.ignored import refuse_ignored_arguments
 from fastfeed.keras.tensorflow import TensorFlowDataset, dataset_for_strategy
 from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
@@ -101,6 +102,7 @@ def _adapter_class() -> Any:
 
         @property
         def num_batches(self) -> int | None:
+            refuse_ignored_arguments(self)  # what Keras asks for first, in every call
             self.source.asked_for_length()
             return self.source.batches_per_epoch
 
