@@ -70,8 +70,12 @@ WITH_PROCESSES = (MP_QUEUE, TORCH, KERAS_PROCESSES, DALI)
 
 
 def keras_fit(name: str, option: str, backend: str, form: str = "item") -> Contestant:
-    """Return who feeds Keras's ``fit`` on a backend in the way that `option` names."""
-    environment = (("KERAS_BACKEND", backend),)
+    """Return who feeds Keras's ``fit`` on a backend in the way that `option` names.
+
+    With more than one OpenMP thread a step of torch's waits for the slowest of them, ten times as
+    long as it computes where something else needs a core: nothing else would be measured.
+    """
+    environment = (("KERAS_BACKEND", backend), ("OMP_NUM_THREADS", "1"))
     needs = ("keras", "fastfeed", backend)
     return Contestant(name, "rivals.keras_fit", needs, form, option, environment)
 
