@@ -145,4 +145,4 @@ def test_callbacks_of_evaluate_and_predict(make_model):
     model = make_model()
     evaluate_generator(model, Batches(2), None, [callback])
     predict_generator(model, Batches(2), None, [callback])
-    assert seen == [("test", 0), ("test", 1), ("predict", 0), ("predict", 1)]
+    assert sorted(seen) == [("predict", 0), ("predict", 1), ("test", 0), ("test", 1)]
