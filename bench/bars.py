@@ -12,7 +12,6 @@ from bench.rivals import (
     FIT_FASTFEED,
     FIT_FASTFEED_ARRAYS,
     FIT_PROCESSES,
-    FIT_SILENT,
     Contestant,
 )
 
@@ -57,8 +56,8 @@ class Bar:
         return figure >= self.bound if self.at_least else figure <= self.bound
 
 
-def seconds(entries: Entries, group: str, contestant: str, which: str = "median") -> float:
-    """Return the median (or ``"min"``) seconds of one entry.
+def median(entries: Entries, group: str, contestant: str) -> float:
+    """Return the median seconds of one entry.
 
     Raises
     ------
@@ -66,7 +65,7 @@ def seconds(entries: Entries, group: str, contestant: str, which: str = "median"
         It is not there.
     """
     try:
-        return float(entries[group, contestant]["stats"][which])
+        return float(entries[group, contestant]["stats"]["median"])
     except KeyError:
         raise NotMeasuredError(f"{contestant} ({group})") from None
 
@@ -76,7 +75,7 @@ def fastest(entries: Entries, group: str, contestants: tuple[Contestant, ...]) -
     present = [one.name for one in contestants if (group, one.name) in entries]
     if not present:
         raise NotMeasuredError(f"{contestants[0].name} ({group})")
-    return min(seconds(entries, group, name) for name in present)
+    return min(median(entries, group, name) for name in present)
 
 
 def speedup(group: str, ours: tuple[Contestant, ...], theirs: tuple[Contestant, ...]) -> Callable:
@@ -152,7 +151,7 @@ def _asleep(entries: Entries) -> float:
 
 def ratio(group: str, one: str, other: str) -> Callable[[Entries], float]:
     """Return a function that computes the median of one contestant over that of another."""
-    return lambda entries: seconds(entries, group, one) / seconds(entries, group, other)
+    return lambda entries: median(entries, group, one) / median(entries, group, other)
 
 
 def _fits(backend: str, most: float) -> list[Bar]:
@@ -160,9 +159,8 @@ def _fits(backend: str, most: float) -> list[Bar]:
     small, large = f"fit small, {backend}", f"fit uint8, {backend}"
 
     def cost(entries: Entries) -> float:
-        # Of the fastest rounds: what disturbs a round makes it slower, by more than is looked for.
-        with_it, without = (seconds(entries, small, n, "min") for n in (FIT_FASTFEED, FIT_SILENT))
-        return 1e6 * (with_it - without)
+        group = f"fit data_wait, {backend}"
+        return 1e6 * (median(entries, group, "with") - median(entries, group, "without"))
 
     on = f"Keras on {backend}"
     return [

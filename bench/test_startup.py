@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bench.conftest import Settings
-from bench.harness import ENVIRONMENT, ROOT
+from bench.probes import probe
 
-LONGEST = 120.0  # seconds for one probe; most of one goes into importing TensorFlow
 # work, epochs, seconds a step: as fast as the loader can, and with a queue that is always full.
 BOUNDARIES = (("uint8", 400, 0.0), ("rows", 400, 0.0), ("uint8", 200, 0.002))
-
-
-def probe(script: str, *arguments: object) -> dict[str, Any]:
-    """Run a probe by its path and return what it measured."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / "probes" / script), *map(str, arguments)],
-        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def test_first_batch(settings: Settings, record: Callable[..., None]) -> None:

@@ -70,14 +70,19 @@ WITH_PROCESSES = (MP_QUEUE, TORCH, KERAS_PROCESSES, DALI)
 
 
 def keras_fit(name: str, option: str, backend: str, form: str = "item") -> Contestant:
-    """Return who feeds Keras's ``fit`` on a backend in the way that `option` names.
+    """Return who feeds Keras's ``fit`` on a backend in the way that `option` names."""
+    needs = ("keras", "fastfeed", backend)
+    environment = tuple(on_backend(backend).items())
+    return Contestant(name, "rivals.keras_fit", needs, form, option, environment)
+
+
+def on_backend(backend: str) -> dict[str, str]:
+    """Return the environment in which Keras runs on a backend.
 
     With more than one OpenMP thread a step of torch's waits for the slowest of them, ten times as
     long as it computes where something else needs a core: nothing else would be measured.
     """
-    environment = (("KERAS_BACKEND", backend), ("OMP_NUM_THREADS", "1"))
-    needs = ("keras", "fastfeed", backend)
-    return Contestant(name, "rivals.keras_fit", needs, form, option, environment)
+    return {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1"}
 
 
 def small_fits(backend: str) -> tuple[Contestant, ...]:
@@ -87,7 +92,6 @@ def small_fits(backend: str) -> tuple[Contestant, ...]:
         keras_fit("Keras PyDataset, workers=0", "pydataset", backend),
         keras_fit(FIT_FASTFEED_ARRAYS, "fastfeed arrays", backend),
         keras_fit(FIT_FASTFEED, "fastfeed", backend),
-        keras_fit(FIT_SILENT, "fastfeed silent", backend),
     )
 
 
@@ -106,4 +110,3 @@ FIT_PROCESSES = "Keras PyDataset, processes"
 FIT_FASTFEED_ARRAYS = "fastfeed, the same arrays"
 FIT_FASTFEED = "fastfeed, __getitem__"
 FIT_FILL = "fastfeed, fill"
-FIT_SILENT = "fastfeed, __getitem__, data_wait=False"

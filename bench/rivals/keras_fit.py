@@ -115,14 +115,11 @@ def _pydataset(**options: Any) -> Way:
     return way
 
 
-def _fastfeed(**options: Any) -> Way:
-    def way(data: Labelled, workers: int, queue: int) -> Callable[[Any, Clock], Any]:
-        given = {"workers": workers, "max_queue_size": queue, "use_multiprocessing": True}
-        return lambda model, clock: fastfeed.fit_generator(
-            model, data, shuffle=False, verbose=0, callbacks=[clock], **(given | options)
-        )
-
-    return way
+def _fastfeed(data: Labelled, workers: int, queue: int) -> Callable[[Any, Clock], Any]:
+    return lambda model, clock: fastfeed.fit_generator(
+        model, data, shuffle=False, verbose=0, callbacks=[clock], workers=workers,
+        use_multiprocessing=True, max_queue_size=queue,
+    )  # fmt: skip
 
 
 def _fastfeed_arrays(data: Labelled, workers: int, queue: int) -> Callable[[Any, Clock], Any]:
@@ -138,7 +135,6 @@ WAYS: dict[str, Way] = {
     "pydataset": _pydataset(),
     "pydataset threads": _pydataset(use_multiprocessing=False),
     "pydataset processes": _pydataset(use_multiprocessing=True),
-    "fastfeed": _fastfeed(),
-    "fastfeed silent": _fastfeed(data_wait=False),
+    "fastfeed": _fastfeed,
     "fastfeed arrays": _fastfeed_arrays,
 }
