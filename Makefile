@@ -20,8 +20,11 @@ lint: .venv/test
 test-c:
 	$(MAKE) -C tests/c check tsan
 
+# A process has one backend of Keras: everything runs on TensorFlow, what depends on it on all.
 test-python: .venv/test
 	$(BIN)/python -m pytest
+	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/keras
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
 
 # What takes minutes: more deaths, larger models of the protocol.
 long: .venv/test

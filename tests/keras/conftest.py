@@ -11,6 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 keras = pytest.importorskip("keras")
 
+if os.environ["KERAS_BACKEND"] != "tensorflow":  # these choose their backends, or need none
+    collect_ignore = [
+        f"test_keras_{name}.py" for name in ("docs", "images", "memory", "tutorials", "weights")
+    ]
+
 
 @pytest.fixture(autouse=True)
 def keras_lets_go():

@@ -107,8 +107,13 @@ def test_source_without_a_batch(recorder):
         fit_generator(recorder, finite(0), 5, verbose=0)
 
 
-@pytest.mark.parametrize("option", ["jit_compile", "run_eagerly"])
-def test_compiled_by_xla_or_not_at_all(option, make_model):
+TORCH_COMPILES_SLOWLY = [pytest.mark.long] if BACKEND == "torch" else []
+
+
+@pytest.mark.parametrize(
+    "option", [pytest.param("jit_compile", marks=TORCH_COMPILES_SLOWLY), "run_eagerly"]
+)
+def test_compiled_or_not_at_all(option, make_model):
     ours, keras_own = make_model(**{option: True}), make_model(**{option: True})
     keras_own.fit(Dataset(Weighted()), epochs=2, shuffle=False, verbose=0)
     fit_generator(ours, Weighted(), None, 2, 0, shuffle=False)

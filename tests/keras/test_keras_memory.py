@@ -29,7 +29,7 @@ class Numbers:
 
 
 class Look(keras.callbacks.Callback):
-    '''Notes the processes after each epoch, and their memory (PSS, kB) after some.'''
+    '''Notes the processes after each epoch, and their memory (kB) after some.'''
 
     seen = []
 
@@ -48,7 +48,9 @@ def tree(pid):
 
 
 def pss(pid):
-    return int(Path(f"/proc/{pid}/smaps_rollup").read_text().split("Pss:")[1].split()[0])
+    # Without mapped files: of libraries a process has less while others run that use them.
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
 
 
 model = keras.Sequential([keras.Input((1024,)), keras.layers.Dense(8), keras.layers.Dense(1)])
