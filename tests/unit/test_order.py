@@ -14,7 +14,8 @@ from unit_random import Dying, OwnNumbers, Random, RandomFill, SelfShuffling
 from unit_sources import Batches, private
 
 import fastfeed
-from fastfeed.order import ItemNumbers, batch_rows, generator, permutation
+from fastfeed import order
+from fastfeed.order import ItemNumbers, batch_rows, find_state, generator, permutation
 
 PROCESSES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 1}, {"workers": 3}]
 THREADS = {"workers": 3, "use_multiprocessing": False}
@@ -92,16 +93,30 @@ def test_the_numbers_of_the_script_are_not_disturbed(source: Any, ways: list[Any
         assert (random.random(), np.random.rand()) == expected
 
 
+@pytest.mark.parametrize("found", [True, False])
 @given(SEEDS, st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)), max_size=5))
 def test_one_generator_gives_each_item_the_numbers_of_its_own(
-    seed: int, items: list[tuple[int, int]]
+    found: bool, seed: int, items: list[tuple[int, int]]
 ) -> None:
-    numbers = ItemNumbers(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        if not found:  # as with a NumPy that keeps them elsewhere
+            patch.setattr(order, "find_state", lambda philox: None)
+        numbers = ItemNumbers(seed)
     for epoch, index in items:
         ours, expected = numbers.of(epoch, index), generator(seed, epoch, index)
         for rng in (ours, expected):
             rng.integers(0, 9, dtype=np.uint32)  # leaves half a word behind in the generator
         assert ours.random(3).tolist() == expected.random(3).tolist()
+
+
+def test_a_state_is_found_where_it_lies_and_nowhere_else() -> None:
+    philox = generator(1, 2, 3).bit_generator
+    state = find_state(philox)
+    assert state is not None
+    philox.random_raw(3)
+    assert state.counter.contents[0] == philox.state["state"]["counter"][0] == 1
+    assert state.buffer_pos == philox.state["buffer_pos"] == 3
+    assert find_state(np.random.PCG64(1)) is None
 
 
 @given(SEEDS, st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
