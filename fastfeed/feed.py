@@ -78,6 +78,7 @@ class Feed:
         self._stale_below = self._belt.posted
         while self._early:
             self._discard(self._early.pop())
+        self._belt.held = self._ring.outstanding  # an interrupted `next` may have lost one
 
     @property
     def is_over(self) -> bool:

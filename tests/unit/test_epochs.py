@@ -138,3 +138,12 @@ def test_a_hook_that_fails_is_heard_of_when_the_next_epoch_begins(
         with pytest.raises(KeyError, match="a hook that fails"):
             iter(loader)
         assert [int(batch[0]) for batch in loader] == [0, 1, 2, 3]
+
+
+def test_a_batch_that_is_lost_by_an_interrupt_takes_no_place_in_the_queue_for_ever() -> None:
+    with fastfeed.Loader(Batches(number, 9), workers=2, max_queue_size=2) as loader:
+        for _ in range(3):
+            assert next(iter(loader))[0] == 0
+            while loader._engine._ring.take_wait() is None:  # Ctrl-C came before it was opened
+                pass
+        assert [int(batch[0]) for batch in loader] == list(range(9))
