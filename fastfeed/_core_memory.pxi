@@ -91,6 +91,25 @@ def copy(out, array):
         PyBuffer_Release(&target)
 
 
+def views(Memory memory not None, uint64_t start, skeleton, type leaf):
+    """Return a skeleton with arrays over `memory`, which they keep, in the places of its leaves:
+    named tuples `leaf` of (offset from `start`, shape, dtype).
+    """
+    cdef type kind = type(skeleton)
+    if kind is leaf:
+        offset, shape, dtype = skeleton
+        return ndarray(shape, dtype, memory, start + <uint64_t>offset)
+    if kind is dict:
+        return {name: views(memory, start, child, leaf) for name, child in skeleton.items()}
+    if kind is list:
+        return [views(memory, start, child, leaf) for child in skeleton]
+    if kind is tuple:
+        return tuple([views(memory, start, child, leaf) for child in skeleton])
+    if hasattr(kind, "_fields") and isinstance(skeleton, tuple):
+        return kind(*[views(memory, start, child, leaf) for child in skeleton])
+    return skeleton  # an object that travelled in the note
+
+
 @cython.final
 cdef class Mapping(Memory):
     """A whole memfd, mapped. The descriptor stays the caller's and may be closed."""

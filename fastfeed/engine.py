@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import weakref
 from typing import Any
 
 from fastfeed import _core
@@ -68,6 +69,8 @@ class Engine:
         hooks: ParentHooks,
     ) -> None:
         self.pid = os.getpid()
+        self.is_usable = True  # until it is closed; not in a fork of this process
+        ENGINES.add(self)
         # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
         # the loader in the thread that waits for a batch.
         self._consumer = threading.RLock()
@@ -138,6 +141,7 @@ class Engine:
         """End everything. In a fork of the process that made it: nothing, it is not ours."""
         if self.pid != os.getpid():
             return
+        self.is_usable = False
         ending = interpreter_is_ending()
         if not ending:
             self.feed.close()  # a consumer that waits in another thread leaves soon
@@ -150,6 +154,18 @@ class Engine:
                 os.close(self._ring_fd)
         finally:
             self._consumer.release()
+
+
+ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def disown() -> None:
+    """Say in a fork that the engines are not its own."""
+    for engine in ENGINES:
+        engine.is_usable = False
+
+
+os.register_at_fork(after_in_child=disown)
 
 
 def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from fastfeed import _core
 from fastfeed.devices.dataset import dataset
-from fastfeed.devices.handover import Convert, converter, hand_over
+from fastfeed.devices.handover import hand_over_to
 from fastfeed.engine import MOST_AHEAD, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
 from fastfeed.monitor.stats import Stats
@@ -121,7 +121,7 @@ class Loader:
         if device is not None:
             raise ArgumentError("device must be None (batches in host memory).", repr(device))
         self.framework = framework
-        self._convert: Convert = converter(framework)
+        self._hand_over = hand_over_to(framework)
         options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
         plan_ = plan(source, options)
         self._source = plan_.source
@@ -161,7 +161,8 @@ class Loader:
         return Pass(self, self._passes)
 
     def _next(self, asking: Pass) -> Any:
-        self._check_open()
+        if not self._engine.is_usable:  # as quick as it can be: small batches feel it
+            self._check_open()
         if asking.number != self._passes:
             raise FastFeedError(
                 "This loop was ended by a newer one over the same loader: a loader serves one "
@@ -172,7 +173,7 @@ class Loader:
             if isinstance(self._source, IteratorSource) and not self._engine.stats().batches:
                 raise self._source.used_up(before=True)
             raise StopIteration
-        return hand_over(self._convert, *opened)
+        return self._hand_over(*opened)
 
     def __len__(self) -> int:
         """Return the number of batches an epoch.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastfeed._core import Pattern
+from fastfeed._core import Memory, Pattern, views
 from fastfeed.errors import ArgumentError, SourceError, StructureChanged
 from fastfeed.pickling import dumps
 
@@ -221,9 +221,9 @@ class Layout:
         skeleton = map_leaves(place, tree)
         return cls(skeleton, end, pickle_note(skeleton))
 
-    def views(self, buffer: Any, base: int) -> Tree:
-        """Return the tree with writable array views of `buffer`, which starts at `base`."""
-        return map_leaves(lambda leaf: view(buffer, base, leaf), self.skeleton)
+    def views(self, memory: Memory, start: int) -> Tree:
+        """Return the tree with writable arrays over `memory`, from `start` on."""
+        return views(memory, start, self.skeleton, ArrayLeaf)
 
     def with_rows(self, rows: int) -> Layout:
         """Return the layout of a batch whose arrays end after `rows` rows, at the same places."""
@@ -265,13 +265,6 @@ def leaf_bytes(leaf: ArrayLeaf) -> int:
     for extent in leaf.shape:
         size *= extent
     return size
-
-
-def view(buffer: Any, base: int, leaf: Any) -> Any:
-    """Return a leaf as an array over `buffer`; objects as they are."""
-    if type(leaf) is not ArrayLeaf:
-        return leaf
-    return np.ndarray(leaf.shape, leaf.dtype, buffer, base + leaf.offset)
 
 
 class Layouts:

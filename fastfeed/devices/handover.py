@@ -8,18 +8,18 @@ read a batch after the call that was given it has returned.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from fastfeed._core import Lease
+from fastfeed._core import Lease, views
 from fastfeed.errors import ArgumentError
 from fastfeed.structure import ArrayLeaf, Tree, children_of, rebuild
 
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
 Convert = Callable[[Lease, ArrayLeaf], Any]
+HandOver = Callable[[Lease, Tree], Tree]
 
 
 def dlpack_types() -> dict[str, tuple[int, int]]:
@@ -38,8 +38,8 @@ def dlpack_types() -> dict[str, tuple[int, int]]:
 DLPACK_TYPES = dlpack_types()
 
 
-def converter(framework: str) -> Convert:
-    """Return the function that makes a framework's tensor of one leaf.
+def hand_over_to(framework: str) -> HandOver:
+    """Return the function that makes a framework's batch of a lease and its skeleton.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def converter(framework: str) -> Convert:
             f"framework must be one of {', '.join(map(repr, FRAMEWORKS))}.", repr(framework)
         )
     if framework == "numpy":
-        return numpy_view
+        return numpy_views
     try:
-        return through_dlpack(IMPORTERS[framework]())
+        return functools.partial(convert_leaves, through_dlpack(IMPORTERS[framework]()))
     except ImportError as error:
         raise ArgumentError(
             f"framework={framework!r} needs a package that cannot be imported here ({error}). "
@@ -62,9 +62,9 @@ def converter(framework: str) -> Convert:
         ) from error
 
 
-def numpy_view(lease: Lease, leaf: ArrayLeaf) -> np.ndarray[Any, Any]:
-    """Return a leaf as an array over the slot; the array keeps the lease."""
-    return np.ndarray(leaf.shape, leaf.dtype, lease, leaf.offset)
+def numpy_views(lease: Lease, skeleton: Tree) -> Tree:
+    """Return a batch, or one leaf of it, as arrays over the slot; the arrays keep the lease."""
+    return views(lease, 0, skeleton, ArrayLeaf)
 
 
 def through_dlpack(import_tensor: Callable[[Any], Any]) -> Convert:
@@ -73,9 +73,9 @@ def through_dlpack(import_tensor: Callable[[Any], Any]) -> Convert:
     def convert(lease: Lease, leaf: ArrayLeaf) -> Any:
         dtype = DLPACK_TYPES.get(leaf.dtype.name)
         if dtype is None:  # texts, dates, structures: no framework has them
-            return numpy_view(lease, leaf)
+            return numpy_views(lease, leaf)
         if not leaf.dtype.isnative:  # nor the other byte order, so this is the one copy made here
-            return import_tensor(numpy_view(lease, leaf).astype(leaf.dtype.newbyteorder("=")))
+            return import_tensor(numpy_views(lease, leaf).astype(leaf.dtype.newbyteorder("=")))
         return import_tensor(lease.tensor(leaf.offset, dtype, leaf.shape))
 
     return convert
@@ -110,14 +110,14 @@ IMPORTERS: dict[str, Callable[[], Callable[[Any], Any]]] = {
 }
 
 
-def hand_over(convert: Convert, lease: Lease, skeleton: Tree) -> Tree:
+def convert_leaves(convert: Convert, lease: Lease, skeleton: Tree) -> Tree:
     """Return the batch: the skeleton with a tensor in the place of each array leaf."""
     if type(skeleton) is ArrayLeaf:
         return convert(lease, skeleton)
     children = children_of(skeleton)
     if children is None:
         return skeleton
-    return rebuild(skeleton, [hand_over(convert, lease, child) for child in children])
+    return rebuild(skeleton, [convert_leaves(convert, lease, child) for child in children])
 
 
 def copy_out(lease: Lease, n_bytes: int, private: Callable[[int], Lease]) -> Lease:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring
-from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, view
+from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring, views
+from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree
 
 
 class Room(Protocol):
@@ -113,7 +113,7 @@ class SlotWriter:
             self._memory.copy_in(self._base + offset, array)
         else:
             leaf = ArrayLeaf(offset, array.shape, array.dtype)
-            np.copyto(view(self._memory, self._base, leaf), array)
+            np.copyto(views(self._memory, self._base, leaf, ArrayLeaf), array)
 
     def _publish(self, kind: int, data_bytes: int, note: bytes) -> None:
         if self._base + data_bytes + len(note) > self._limit:
