@@ -61,14 +61,12 @@ class ImageSource(Source):
         order = self._order(item.epoch)
         state = order.state if item.index == 0 else self._state(item.epoch, item.index)
         images = copy.copy(self.items)
-        images.image_data_generator = drawing_from(
-            SharedNumbers(state), self.items.image_data_generator
-        )
-        first = item.index * self.items.batch_size
-        batch = images._get_batches_of_transformed_samples(
-            order.rows[first : first + self.items.batch_size]
-        )
-        writer.write(not_none(batch, f"{type(self.items).__name__}.__getitem__", item))
+        images.index_array = order.rows
+        images.seed = None  # or it would seed numpy.random itself
+        transforms = getattr(images, "image_data_generator", None)
+        if transforms is not None:
+            images.image_data_generator = drawing_from(SharedNumbers(state), transforms)
+        writer.write(not_none(images[item.index], f"{type(images).__name__}.__getitem__", item))
 
     def _order(self, epoch: int) -> Order:
         """Return the order of an epoch, as the iterator itself makes it (subclasses differ)."""
@@ -128,8 +126,6 @@ def drawing_from(numbers: SharedNumbers, image_data_generator: Any) -> Any:
 
     Only what a transform is to be is drawn in turn; threads apply them side by side.
     """
-    if image_data_generator is None:
-        return None
     draw = image_data_generator.get_random_transform
 
     def drawn(*args: Any, **kwargs: Any) -> Any:

@@ -213,6 +213,31 @@ def test_a_subclass_is_told_of_the_end_of_each_epoch(way, make_subclass):
     assert not hasattr(source, "rounds")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_subclass_may_change_the_batches(way, make_subclass):
+    def halves(self, index):
+        _, y = importlib.import_module(PACKAGES["keras"]).Iterator.__getitem__(self, index)
+        return y * 0.5, y
+
+    halved, y = received(make_subclass(__getitem__=halves), epochs=1, **WAYS[way])[1]
+    np.testing.assert_array_equal(y, [4, 5, 6, 7])
+    np.testing.assert_array_equal(halved, y * 0.5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_iterator_of_the_users_own(way):
+    base = importlib.import_module(PACKAGES["keras"]).Iterator
+
+    class Numbers(base):
+        def _get_batches_of_transformed_samples(self, index_array):
+            return np.array(index_array), np.array(index_array)
+
+    source = Numbers(N, ROWS, shuffle=True, seed=3)
+    batches = received(source, epochs=1, **WAYS[way])
+    own = Numbers(N, ROWS, shuffle=True, seed=3)
+    assert_same(batches, [copied(next(own)) for _ in range(LENGTH)])
+
+
 @pytest.fixture
 def make_subclass():
     def make(**methods):

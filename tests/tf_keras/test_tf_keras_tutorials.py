@@ -3,7 +3,9 @@
 import pytest
 from tutorial_scripts import EXPECTED, printed_by
 
+pytestmark = pytest.mark.timeout(300)  # each trains several models and starts several workers
+
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_old_tutorial_runs(name, tmp_path):
-    assert printed_by(name, tmp_path, for_tf_keras=True) == EXPECTED[name]
+    assert printed_by(name, tmp_path, "tf_keras") == EXPECTED[name]
