@@ -133,6 +133,10 @@ with fastfeed.Loader(Numbered(6), shuffle=True, seed=3, workers=1) as loader:
 model = make_recorder()
 fastfeed.fit_generator(model, Numbered(6), epochs=2, verbose=0, seed=3)
 assert model.trained == order, "the batch that Keras looks at is no epoch"
+model = make_recorder()
+with fastfeed.Loader(Numbered(6), shuffle=True, seed=3, workers=1) as loader:
+    fastfeed.fit_generator(model, Numbered(2), epochs=2, verbose=0, validation_data=loader)
+assert model.tested == order, "nor is that of a validation"
 """
 
 STREAM = """
