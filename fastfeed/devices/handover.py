@@ -97,10 +97,24 @@ def tensorflow_importer() -> Callable[[Any], Any]:
 
 
 def jax_importer() -> Callable[[Any], Any]:
-    """Import JAX."""
+    """Import JAX.
+
+    Its from_dlpack commits an array to its device, and a jitted step's results with it, so the step
+    would be compiled anew for its own results. Arrays of NumPy, which JAX users know, do not.
+    """
     import jax
 
-    return jax.dlpack.from_dlpack  # type: ignore[no-any-return]
+    from_dlpack: Callable[[Any], Any] = jax.dlpack.from_dlpack
+    try:
+        from jax._src.array import ArrayImpl
+    except ImportError:  # it is private; without it steps are compiled once or twice more
+        return from_dlpack
+
+    def uncommitted(tensor: Any) -> Any:
+        array = from_dlpack(tensor)
+        return ArrayImpl(array.aval, array.sharding, [array], committed=False, _skip_checks=True)
+
+    return uncommitted
 
 
 IMPORTERS: dict[str, Callable[[], Callable[[Any], Any]]] = {

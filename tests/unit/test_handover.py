@@ -199,6 +199,17 @@ def test_copies_lie_at_multiples_of_64_bytes_too() -> None:
     assert all((array == i).all() for i, batch in enumerate(batches) for array in batch)
 
 
+def test_jax_compiles_a_step_once_although_it_reads_its_own_results() -> None:
+    jax = pytest.importorskip("jax")
+    step = jax.jit(lambda total, x: total + x.sum())
+    total = jax.numpy.zeros(())
+    with fastfeed.Loader(ROWS, framework="jax", **OPTIONS) as loader:
+        for x, _ in loader:
+            total = step(total, x)
+    assert total == ROWS[0].sum()
+    assert step._cache_size() == 1
+
+
 # -- nobody reads what is no longer his ----------------------------------------------------
 
 
