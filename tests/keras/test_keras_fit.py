@@ -107,6 +107,17 @@ def test_source_without_a_batch(recorder):
         fit_generator(recorder, finite(0), 5, verbose=0)
 
 
+@pytest.mark.parametrize("x_type", ["float64", "float16", "uint8", "int64"])
+@pytest.mark.parametrize("y_type", ["int64", "uint8", "bool"])
+def test_types_arrive_as_in_fit(x_type, y_type, make_model):
+    """Each backend has its own idea of 64 bits, and Keras of what it casts."""
+    batches = [((x * 3).astype(x_type), y[:, 0].astype(y_type)) for x, y in map(batch, range(4))]
+    ours, keras_own = (make_model(loss="sparse_categorical_crossentropy") for _ in range(2))
+    keras_own.fit(Dataset(batches), shuffle=False, verbose=0)
+    fit_generator(ours, batches, shuffle=False, verbose=0)
+    assert_same_weights(ours, keras_own)
+
+
 TORCH_COMPILES_SLOWLY = [pytest.mark.long] if BACKEND == "torch" else []
 
 
