@@ -106,6 +106,8 @@ def fit_generator(
         validation = opened.enter_context(
             feeding_validation(model, validation_data, making, validation_steps)
         )
+        # Of arrays that Keras divides itself; a Loader's batches are made already.
+        batch_size = loader_options.get("batch_size") if validation.source is None else None
         calls = with_ours(callbacks, callback_class(model), training.source, epochs, data_wait)
         if data_wait and verbose and legacy.is_model(model):
             calls = legacy.with_progress_bar(calls)
@@ -115,7 +117,7 @@ def fit_generator(
             verbose=verbose,
             callbacks=calls,
             validation_data=validation.data,
-            validation_batch_size=loader_options.get("batch_size"),
+            validation_batch_size=batch_size,
             validation_steps=validation.steps,
             validation_freq=validation_freq,
             class_weight=training.class_weight,
