@@ -1,7 +1,7 @@
 # cython: language_level=3, embedsignature=True
 """Thin Cython over csrc/: errno in, exceptions out, nothing clever.
 
-Who may call: `Ring.post`, `take`, `cancel` and `Segment.acquire` belong to the parent, one thread
+Who may call: `Ring.post`, `take`, `cancel`, `Belt` and `Segment` belong to the parent, one thread
 at a time; `Ring.claim` and `publish` to workers; everything else to anybody. What blocks does so
 without the GIL, in slices, so that Ctrl-C is heard.
 """

@@ -126,6 +126,8 @@ cdef class Belt:
         cdef Run run = self.run
         cdef uint32_t slot = 0
         cdef ff_ticket ticket
+        if run.worker != FF_ANY_WORKER:
+            self.ring.check_worker(run.worker)
         ticket.index = run.item()
         ticket.epoch = run.epoch
         ticket.segment = FF_NO_SEGMENT

@@ -86,6 +86,13 @@ def test_a_run_that_is_used_up_is_asked_for(line: Line) -> None:
     assert line.belt.post()
 
 
+def test_tickets_for_a_worker_that_there_is_not_are_refused(line: Line) -> None:
+    line.belt.run = Run(0, 0, 1, worker=2)
+    with pytest.raises(CoreError, match="worker 2 of 2"):
+        line.belt.post()
+    assert (line.belt.held, line.segment.in_use) == (0, 0)
+
+
 def test_nothing_is_posted_without_a_slot_or_an_entry(line: Line) -> None:
     kept = [line.segment.lease(line.segment.acquire()) for _ in range(3)]
     assert not line.belt.post()
