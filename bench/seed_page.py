@@ -45,6 +45,7 @@ def _heading(measured: dict[str, Any]) -> Iterator[str]:
         f"* Machine: {machine['cpu']['brand']}, {machine['cpu']['usable']} cores usable, "
         f"{machine['memory_gib']} GiB, Linux {machine['kernel']}, no GPU"
     )
+    yield f"* `OMP_NUM_THREADS`: {measured['openmp_threads'] or 'not set'}"
     load = machine["load_average"]
     yield f"* Load average (1, 5, 15 min): {load['start']} at the start, {load['end']} at the end"
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())

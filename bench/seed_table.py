@@ -153,6 +153,7 @@ def main(arguments: list[str]) -> None:
     command = shlex.join(["python", "-m", "bench.seed_table", *arguments])
     about = {
         "sizes": vars(given),
+        "openmp_threads": os.environ.get("OMP_NUM_THREADS"),
         "machine": machine.describe(command, load),
         "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
