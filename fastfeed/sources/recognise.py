@@ -56,6 +56,12 @@ def plan(source: Any, options: Options) -> Plan:
     """
     if is_array_tree(source):
         return plan_arrays(source, options)
+    if options.drop_last and options.batch_size is None:
+        raise ArgumentError(
+            "drop_last leaves out a last batch with fewer than batch_size samples, so it needs "
+            "batch_size. Without that the source's items are batches already.",
+            "drop_last=True, batch_size=None",
+        )
     if isinstance(source, (str, bytes, dict)):
         raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
     if is_image_iterator(source):

@@ -48,3 +48,8 @@ def test_an_unknown_framework_is_refused() -> None:
 def test_a_device_is_refused_because_there_is_none_yet() -> None:
     with pytest.raises(ArgumentError, match=r"device must be None .* Received: 'cuda'"):
         fastfeed.Loader(ROWS, batch_size=4, device="cuda")
+
+
+def test_drop_last_without_a_batch_size():
+    with pytest.raises(ArgumentError, match=r"needs batch_size.* Received: drop_last=True"):
+        fastfeed.Loader([np.zeros(2)], drop_last=True)
