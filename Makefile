@@ -5,12 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd fastfeed/*.pxi csrc/*.c csrc/*.h)
 
-.PHONY: demo test lint test-c test-python long package sanitize bench clean
+.PHONY: demo test lint test-c test-python test-keras long package sanitize bench clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
-test: lint test-c test-python
+# The tests of Keras take as long as all others, so the two run side by side.
+test: lint test-c
+	$(MAKE) --jobs=2 test-python test-keras
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -20,9 +22,12 @@ lint: .venv/test
 test-c:
 	$(MAKE) -C tests/c check tsan
 
-# A process has one backend of Keras: everything runs on TensorFlow, what depends on it on all.
 test-python: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/keras
+
+# A process has one backend of Keras: everything runs on TensorFlow, what depends on it on all.
+test-keras: .venv/test
+	$(BIN)/python -m pytest tests/keras
 	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/keras
 	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
 
