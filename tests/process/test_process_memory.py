@@ -1,8 +1,10 @@
 """How workers treat the memory that a source allocates and frees."""
 
+import os
 import resource
 
 import numpy as np
+import pytest
 
 from fastfeed import Loader
 
@@ -23,6 +25,10 @@ class Temporaries:
         return np.array([resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before])
 
 
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="the address sanitizer has an allocator of its own",
+)
 def test_workers_use_the_pages_of_freed_arrays_again():
     with Loader(Temporaries(), workers=1) as loader:
         faults = [int(batch[0]) for batch in loader]
