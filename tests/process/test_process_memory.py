@@ -32,4 +32,5 @@ class Temporaries:
 def test_workers_use_the_pages_of_freed_arrays_again():
     with Loader(Temporaries(), workers=1) as loader:
         faults = [int(batch[0]) for batch in loader]
-    assert max(faults[1:]) < PAGES  # given back each time, they would be ARRAYS * PAGES
+    # Given back each time, each item would take that many.
+    assert sum(faults[1:]) < ARRAYS * PAGES
