@@ -79,7 +79,7 @@ def _loading(rows: dict[str, Runs], sizes: dict[str, Any]) -> Iterator[str]:
     yield "| | seconds | later epoch | pictures/s | peak MB |"
     yield "|---|---|---|---|---|"
     for way, runs in rows.items():
-        done = [run for run in runs if "error" not in run]
+        done = _finished(runs)
         if not done:
             yield f"| {way} | {runs[0]['error']} | | | |"
             continue
@@ -96,9 +96,9 @@ def _training(backend: str, rows: dict[str, Runs]) -> Iterator[str]:
     yield ""
     yield "| | seconds | later epoch | over in memory | data_wait | peak MB | last loss |"
     yield "|---|---|---|---|---|---|---|"
-    in_memory = [run for run in rows.get(IN_MEMORY, []) if "error" not in run]
+    in_memory = _finished(rows.get(IN_MEMORY, []))
     for way, runs in rows.items():
-        done = [run for run in runs if "error" not in run]
+        done = _finished(runs)
         if not done:
             yield f"| {way} | {runs[0]['error']} | | | | | |"
             continue
@@ -111,6 +111,11 @@ def _training(backend: str, rows: dict[str, Runs]) -> Iterator[str]:
             f"| {_median(done, 'peak_mb'):,.0f} | {_median(done, 'loss'):.4f} |"
         )
     yield ""
+
+
+def _finished(runs: Runs) -> Runs:
+    """Return the runs that came to their end."""
+    return [run for run in runs if "error" not in run]
 
 
 def _later(runs: Runs) -> float:

@@ -176,7 +176,7 @@ class Feed:
         if batch.spilled:
             self._slots.fit(batch.note_offset + batch.note_bytes)
         lease = self._slots.lease(batch)
-        note = bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])
+        note = note_of(lease, batch)
         skeleton = self._notes.decode(note, batch.index)
         if self._notes.is_known(note):
             self._belt.expect(note, skeleton)
@@ -188,9 +188,13 @@ class Feed:
         if not batch.spilled and batch.segment == NO_SEGMENT:  # nothing was written
             return self._pool.failure(batch, b"")
         lease = self._slots.lease(batch)
-        note = bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])
-        return self._pool.failure(batch, note)
+        return self._pool.failure(batch, note_of(lease, batch))
 
     def close(self) -> None:
         """Wake and end a loop that is waiting."""
         self._closed = True
+
+
+def note_of(lease: Lease, batch: Batch) -> bytes:
+    """Return what the worker wrote behind a batch's arrays."""
+    return bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])

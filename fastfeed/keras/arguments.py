@@ -19,6 +19,7 @@ from typing import Any
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.names import Samples
 from fastfeed.loader import Loader
+from fastfeed.sources.recognise import is_indexable
 
 OF_A_PYDATASET = ("max_queue_size", "workers", "use_multiprocessing")
 
@@ -112,13 +113,6 @@ def loader_options() -> frozenset[str]:
     """Return the names that `Loader` takes, without those that are settled here."""
     names = set(inspect.signature(Loader).parameters)
     return frozenset(names - {"source", "framework"})
-
-
-def is_indexable(source: Any) -> bool:
-    """Tell whether any item of the source can be asked for, so that it can be shuffled."""
-    return hasattr(source, "__len__") and (
-        hasattr(source, "__getitem__") or hasattr(source, "fill")
-    )
 
 
 def options_of_a_pydataset(source: Any) -> dict[str, Any]:

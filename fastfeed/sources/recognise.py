@@ -66,7 +66,7 @@ def plan(source: Any, options: Options) -> Plan:
         raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
     if is_image_iterator(source):
         return plan_images(source, options)
-    if hasattr(source, "__len__") and (hasattr(source, "__getitem__") or hasattr(source, "fill")):
+    if is_indexable(source):
         if isinstance(source, type):
             name = source.__name__
             raise SourceError(f"{name} is a class: make an object of it, {name}(...).")
@@ -79,6 +79,13 @@ def plan(source: Any, options: Options) -> Plan:
     if hasattr(source, "__iter__"):
         return plan_generator(functools.partial(iter, source), options)
     raise SourceError(f"{ACCEPTED} Received: {type(source).__name__}")
+
+
+def is_indexable(source: Any) -> bool:
+    """Tell whether any item of the source can be asked for, so that it can be shuffled."""
+    return hasattr(source, "__len__") and (
+        hasattr(source, "__getitem__") or hasattr(source, "fill")
+    )
 
 
 ACCEPTED = (

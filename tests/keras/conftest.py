@@ -4,6 +4,7 @@ process has one, so `make test` runs them once with each KERAS_BACKEND.
 
 import os
 
+import keras_models
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -39,30 +40,6 @@ def make_model():
     return build
 
 
-class Recorder(keras.Model):
-    """Notes the number of each batch that a training or test step really got."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense = keras.layers.Dense(3)
-        self.trained = []
-        self.tested = []
-
-    def call(self, x):
-        return self.dense(x)
-
-    def train_step(self, *state):
-        """Keras passes (data), on JAX (state, data)."""
-        self.trained.append(int(state[-1][0][0, 0]))
-        return super().train_step(*state)
-
-    def test_step(self, *state):
-        self.tested.append(int(state[-1][0][0, 0]))
-        return super().test_step(*state)
-
-
 @pytest.fixture
 def recorder():
-    model = Recorder()
-    model.compile("sgd", "mse", run_eagerly=True)
-    return model
+    return keras_models.recorder(keras)

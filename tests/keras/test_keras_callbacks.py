@@ -1,18 +1,13 @@
 """Callbacks, and hooks of the source: called as by Keras's own fit, and with the same effect."""
 
 import keras
-import numpy as np
 import pytest
+from keras_models import assert_same_weights
 from keras_own import Dataset
 from keras_sources import WORKERS, Batches, batch, endless, finite
 
 import fastfeed
 from fastfeed.keras import fit_generator
-
-
-def assert_same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 class Interrupt(keras.callbacks.Callback):

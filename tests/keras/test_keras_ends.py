@@ -1,17 +1,16 @@
 """However a fit ends, what fastfeed made for it is gone afterwards (see conftest.nothing_left)."""
 
 import re
-import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from keras_interrupt import check_control_c
+from keras_models import stopper
 from keras_sources import BACKEND, Batches, Failing, batch, endless
 
 import fastfeed
@@ -20,19 +19,7 @@ from fastfeed.keras import fit_generator, predict_generator
 PROCESSES = {"workers": 2, "use_multiprocessing": True}
 
 
-class StopAt(keras.callbacks.Callback):
-    """Stops, or raises, at a batch."""
-
-    def __init__(self, batch, error=None):
-        super().__init__()
-        self.batch = batch
-        self.error = error
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == self.batch:
-            if self.error:
-                raise self.error
-            self.model.stop_training = True
+StopAt = stopper(keras)
 
 
 @pytest.mark.parametrize("options", [{}, PROCESSES], ids=["thread", "processes"])
@@ -144,29 +131,10 @@ fastfeed.fit_generator(model, Slow(), None, 1, 0, [tell], shuffle=False, **OPTIO
 """
 
 
-def descendants(pid):
-    """Children of a process, their children and so on."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for text in lists for child in text.read_text().split()]
-    return children + [grandchild for child in children for grandchild in descendants(child)]
-
-
 @pytest.mark.parametrize("options", [{}, PROCESSES], ids=["thread", "processes"])
 def test_control_c_while_waiting_for_a_slow_source(options, tmp_path):
-    script = tmp_path / "slow.py"
-    script.write_text(SLOW_FIT.replace("OPTIONS", repr(options)))
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if line == "4\n":  # the next batch does not come
-            break
-    made = descendants(process.pid)
-    assert bool(made) == bool(options)
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate()[1]
-    while any(Path(f"/proc/{pid}").exists() for pid in made):  # the watchdog ends the test
-        time.sleep(0.01)
+    text = SLOW_FIT.replace("OPTIONS", repr(options))
+    check_control_c(text, tmp_path, "4\n", bool(options))  # the next batch does not come
 
 
 def test_import_does_not_import_keras():

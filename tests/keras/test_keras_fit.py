@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras_models import assert_same_weights
 from keras_own import Dataset
 from keras_sources import BACKEND, WORKERS, Batches, Weighted, batch, endless, finite
 
@@ -15,11 +16,6 @@ CLASS_WEIGHT = {0: 0.25, 2: 3.0}
 several_steps_per_execution = pytest.mark.skipif(
     BACKEND == "torch", reason="Keras on torch takes one step per execution only"
 )
-
-
-def assert_same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("way", WORKERS)

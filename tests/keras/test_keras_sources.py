@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from keras_models import assert_same_weights
 from keras_own import Dataset
 from keras_sources import Batches, batch, endless
 
@@ -14,11 +15,6 @@ from fastfeed.errors import ArgumentError
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 
 CLASS_WEIGHT = {0: 0.25, 1: 1.0, 2: 3.0}
-
-
-def assert_same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def arrays(length=5):

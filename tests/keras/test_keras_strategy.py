@@ -25,6 +25,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import keras
+from keras_models import assert_same_weights
 from keras_own import Dataset
 from keras_sources import Batches, Weighted, batch, endless
 
@@ -42,11 +43,6 @@ def make_model(**options):
         )
         model.compile("adam", "mse", **options)
     return model
-
-
-def assert_same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 class Numbered(Batches):

@@ -9,6 +9,8 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1] / "keras"))
 
+import keras_models
+
 tf_keras = pytest.importorskip("tf_keras")
 
 
@@ -33,29 +35,6 @@ def make_model():
     return build
 
 
-class Recorder(tf_keras.Model):
-    """Notes the number of each batch that a training or test step really got."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense = tf_keras.layers.Dense(3)
-        self.trained = []
-        self.tested = []
-
-    def call(self, x):
-        return self.dense(x)
-
-    def train_step(self, data):
-        self.trained.append(int(data[0][0, 0]))
-        return super().train_step(data)
-
-    def test_step(self, data):
-        self.tested.append(int(data[0][0, 0]))
-        return super().test_step(data)
-
-
 @pytest.fixture
 def recorder():
-    model = Recorder()
-    model.compile("sgd", "mse", run_eagerly=True)
-    return model
+    return keras_models.recorder(tf_keras)

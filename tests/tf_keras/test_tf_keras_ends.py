@@ -1,17 +1,14 @@
 """However a fit of a tf_keras model ends, what was made for it is gone, and the reason is clear."""
 
 import re
-import signal
-import subprocess
-import sys
-import time
 import traceback
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from keras_interrupt import check_control_c
+from keras_models import stopper
 from keras_sources import Batches, Failing, batch, endless
 from tf_keras_own import Sequence
 
@@ -23,19 +20,7 @@ PROCESSES = {"workers": 2, "use_multiprocessing": True}
 ALL = [fit_generator, evaluate_generator, predict_generator]
 
 
-class StopAt(tf_keras.callbacks.Callback):
-    """Stops, or raises, at a batch."""
-
-    def __init__(self, batch, error=None):
-        super().__init__()
-        self.batch = batch
-        self.error = error
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == self.batch:
-            if self.error:
-                raise self.error
-            self.model.stop_training = True
+StopAt = stopper(tf_keras)
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {}, PROCESSES], ids=["0", "thread", "process"])
@@ -103,29 +88,10 @@ fastfeed.fit_generator(model, Slow(), None, 1, 0, [tell], **OPTIONS)
 """
 
 
-def descendants(pid):
-    """Children of a process, their children and so on."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for text in lists for child in text.read_text().split()]
-    return children + [grandchild for child in children for grandchild in descendants(child)]
-
-
 @pytest.mark.parametrize("options", [{}, PROCESSES], ids=["thread", "processes"])
 def test_control_c(options, tmp_path):
-    script = tmp_path / "slow.py"
-    script.write_text(SLOW_FIT.replace("OPTIONS", repr(options)))
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if line == "batch 4\n":
-            break
-    made = descendants(process.pid)
-    assert bool(made) == bool(options)
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate()[1]
-    while any(Path(f"/proc/{pid}").exists() for pid in made):  # the watchdog ends the test
-        time.sleep(0.01)
+    text = SLOW_FIT.replace("OPTIONS", repr(options))
+    check_control_c(text, tmp_path, "batch 4\n", bool(options))
 
 
 # -- bad input ----------------------------------------------------------------------------------

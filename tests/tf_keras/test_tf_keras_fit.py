@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from keras_models import assert_same_weights
 from keras_sources import WORKERS, Batches, Weighted, batch, endless, finite
-from tf_keras_own import Sequence, assert_same_weights
+from tf_keras_own import Sequence
 
 import fastfeed
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator

@@ -16,8 +16,9 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import tf_keras
+from keras_models import assert_same_weights
 from keras_sources import Batches, endless
-from tf_keras_own import Sequence, assert_same_weights
+from tf_keras_own import Sequence
 
 import fastfeed
 

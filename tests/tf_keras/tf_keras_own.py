@@ -1,6 +1,5 @@
 """tf_keras's own way of reading the sources."""
 
-import numpy as np
 import tf_keras
 
 
@@ -15,8 +14,3 @@ class Sequence(tf_keras.utils.Sequence):
 
     def __getitem__(self, index):
         return self.source[index]
-
-
-def assert_same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
