@@ -1,0 +1,157 @@
+/* That each mistake is seen when it is made, and that its correct twin is not. */
+#include <string.h>
+#include <unistd.h>
+
+#include "test_util.h"
+
+static bool said(const char *words) {
+  const char *text = sim_violation_text(0);
+  return text && strstr(text, words);
+}
+
+/* A kernel reads what a copy writes; `wait` orders the two. */
+static void read_after_copy(bool wait) {
+  OK(sim_stall(stream, 1));
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  OK(cuEventRecord(event, stream));
+  if (wait) OK(cuStreamWaitEvent(other, event, 0));
+  OK(sim_kernel_read(other, device + 100, 50, 0, NULL));
+  if (!wait) OK(cuStreamSynchronize(other));
+  OK(sim_stall(stream, 0));
+}
+
+static void test_read_before_the_copy_has_landed(void) {
+  begin(1);
+  read_after_copy(true);
+  end(0);
+  begin(1);
+  read_after_copy(false);
+  CHECK(said("reading kernel of 50 bytes"));
+  end(1);
+}
+
+/* A copy over what a kernel of another stream still reads. */
+static void copy_after_read(bool wait) {
+  OK(sim_kernel_read(other, device, SIZE, 20000, NULL));
+  OK(cuEventRecord(event, other));
+  if (wait) OK(cuStreamWaitEvent(stream, event, 0));
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+}
+
+static void test_copy_over_what_is_being_read(void) {
+  begin(2);
+  copy_after_read(true);
+  CHECK_EQ(wrong_bytes(), 0);
+  end(0);
+  begin(2);
+  OK(sim_stall(other, 1));
+  copy_after_read(false);
+  OK(cuStreamSynchronize(stream));
+  OK(sim_stall(other, 0));
+  CHECK(said("copy of 300000 bytes"));
+  end(1);
+}
+
+static void test_bytes_change_under_a_kernel(void) {
+  begin(3);
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  OK(cuStreamSynchronize(stream));
+  OK(sim_kernel_read(other, device, SIZE, 50000, NULL));
+  usleep(20000); /* it has begun by now; if it has not, only the first violation is seen */
+  OK(sim_kernel_add(stream, device, SIZE, 1, 0));
+  OK(cuCtxSynchronize());
+  CHECK(said("no event orders them"));
+  const char *second = sim_violation_text(1);
+  CHECK(second && strstr(second, "changed under the kernel"));
+  end(2);
+}
+
+static void test_two_writers(void) {
+  begin(4);
+  OK(sim_stall(stream, 1));
+  OK(cuMemcpyHtoDAsync_v2(device, host, 1000, stream));
+  OK(sim_kernel_add(other, device + 1000, 1000, 1, 0)); /* next to it */
+  OK(cuStreamSynchronize(other));
+  CHECK_EQ(sim_violations(), 0);
+  OK(sim_kernel_add(other, device + 999, 1000, 1, 0)); /* one byte over */
+  OK(cuStreamSynchronize(other));
+  CHECK_EQ(sim_violations(), 1);
+  OK(sim_stall(stream, 0));
+  end(1);
+}
+
+static void test_unregister_under_a_copy(void) {
+  begin(5);
+  OK(sim_stall(stream, 1));
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  OK(cuMemHostUnregister(host));
+  CHECK(said("cuMemHostUnregister"));
+  memset(host, 0, SIZE); /* never read: the target stays poisoned */
+  OK(sim_stall(stream, 0));
+  CHECK(wrong_bytes() > 0);
+  CHECK_EQ(poisoned_bytes(), SIZE);
+  OK(cuMemHostRegister_v2(host, SIZE, 0));
+  end(1);
+}
+
+static void test_free_host_under_a_copy(void) {
+  void *memory;
+  begin(6);
+  OK(cuMemHostAlloc(&memory, SIZE, 0));
+  sim_slowness(20000);
+  OK(cuMemcpyHtoDAsync_v2(device, memory, SIZE, stream));
+  OK(cuMemFreeHost(memory));
+  CHECK(said("cuMemFreeHost"));
+  end(1);
+}
+
+static void test_call_during_a_capture(void) {
+  begin(7);
+  OK(sim_capture(other, 1));
+  CHECK_EQ(cuEventQuery(event), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  CHECK(said("cuEventQuery during a stream capture"));
+  OK(sim_capture(other, 0));
+  OK(cuEventQuery(event));
+  end(1);
+}
+
+static void test_context_released_with_a_stream(void) {
+  begin(8);
+  OK(cuDevicePrimaryCtxRelease_v2(0));
+  CHECK(said("primary context of device 0"));
+  CHECK_EQ(cuEventDestroy_v2(event), CUDA_ERROR_CONTEXT_IS_DESTROYED);
+  CHECK_EQ(sim_live("contexts"), 0);
+  CHECK_EQ(sim_reset(9), 5);
+  CHECK_EQ(sim_violations(), 0);
+  CHECK(!sim_violation_text(0));
+  free(host);
+}
+
+/* Under ThreadSanitizer only: this thread writes to the source while a stream's reads it. */
+static void race(void) {
+  begin(10);
+  sim_slowness(5000);
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  for (int i = 0; i < 100; i++) {
+    memset(host, i, SIZE);
+    usleep(100);
+  }
+  end(0);
+}
+
+int main(int argc, char **argv) {
+  watchdog_start();
+  if (argc > 1 && !strcmp(argv[1], "race")) {
+    RUN(race);
+    return check_report("race");
+  }
+  RUN(test_read_before_the_copy_has_landed);
+  RUN(test_copy_over_what_is_being_read);
+  RUN(test_bytes_change_under_a_kernel);
+  RUN(test_two_writers);
+  RUN(test_unregister_under_a_copy);
+  RUN(test_free_host_under_a_copy);
+  RUN(test_call_during_a_capture);
+  RUN(test_context_released_with_a_stream);
+  return check_report("test_violations");
+}
