@@ -9,12 +9,13 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ["arena", "copy", "lease", "lifeline", "monitor", "numbers", "ring"]
-HEADERS = [*SOURCES, "atomic", "dlpack", "fault", "park"]
+SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "lease", "lifeline",
+           "monitor", "numbers", "pin", "places", "ring", "upload"]
+HEADERS = [*SOURCES, "atomic", "fault", "park", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")
 flags = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]
-links = ["-pthread"]
+links = ["-pthread", "-ldl"]
 if sanitizers:
     flags += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g", "-O1"]
     links += [f"-fsanitize={sanitizers}"]

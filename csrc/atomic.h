@@ -80,11 +80,20 @@ static inline void ff_store_relaxed64(ff_a64 *word, uint64_t value) {
 static inline void ff_store_release64(ff_a64 *word, uint64_t value) {
   atomic_store_explicit(word, value, memory_order_release);
 }
+static inline uint64_t ff_add_relaxed64(ff_a64 *word, uint64_t value) {
+  return atomic_fetch_add_explicit(word, value, memory_order_relaxed);
+}
 static inline uint64_t ff_and_acquire64(ff_a64 *word, uint64_t bits) {
   return atomic_fetch_and_explicit(word, bits, memory_order_acquire);
 }
 static inline uint64_t ff_or_release64(ff_a64 *word, uint64_t bits) {
   return atomic_fetch_or_explicit(word, bits, memory_order_release);
+}
+static inline uint64_t ff_or_relaxed64(ff_a64 *word, uint64_t bits) {
+  return atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
+}
+static inline uint64_t ff_and_relaxed64(ff_a64 *word, uint64_t bits) {
+  return atomic_fetch_and_explicit(word, bits, memory_order_relaxed);
 }
 static inline bool ff_swap_if_acquire64(ff_a64 *word, uint64_t expected, uint64_t desired) {
   return atomic_compare_exchange_strong_explicit(word, &expected, desired, memory_order_acquire,

@@ -20,9 +20,13 @@ struct ff_segment {
   bool mapped; /* else `base` comes from the heap */
   bool poison;
   pid_t owner;
-  ff_a32 holders; /* the owner, and every slot in use */
+  ff_a32 holders; /* the owner, every slot in use, and who else was let in */
   ff_a32 *users;  /* [count] */
   ff_a64 *free;   /* one bit a slot */
+  ff_a64 *bound;  /* one bit a slot */
+  ff_a32 n_bound;
+  ff_segment_end at_end; /* NULL: nothing more is to be done */
+  void *at_end_context;
 };
 
 static ff_a32 segments_alive;
@@ -31,7 +35,7 @@ uint32_t ff_segments_alive(void) { return ff_load_relaxed32(&segments_alive); }
 
 /* -- the segment --------------------------------------------------------------------------- */
 
-static uint32_t free_words(uint32_t count) { return (count + BITS - 1) / BITS; }
+static uint32_t words(uint32_t count) { return (count + BITS - 1) / BITS; }
 
 static void destroy(ff_segment *segment) {
   if (segment->mapped)
@@ -40,6 +44,7 @@ static void destroy(ff_segment *segment) {
     free(segment->base);
   free(segment->users);
   free(segment->free);
+  free(segment->bound);
   free(segment);
 }
 
@@ -50,9 +55,10 @@ static ff_segment *new_segment(uint64_t stride, uint32_t count) {
   segment->stride = stride;
   segment->count = count;
   segment->users = calloc(count, sizeof *segment->users);
-  segment->free = calloc(free_words(count), sizeof *segment->free);
+  segment->free = calloc(words(count), sizeof *segment->free);
+  segment->bound = calloc(words(count), sizeof *segment->bound);
   ff_store_relaxed32(&segment->holders, 1);
-  if (segment->users && segment->free) return segment;
+  if (segment->users && segment->free && segment->bound) return segment;
   destroy(segment);
   return NULL;
 }
@@ -105,6 +111,7 @@ static void let_go(ff_segment *segment) {
    * them by the others must come before. */
   if (ff_sub_acq_rel32(&segment->holders, 1) != 1) return;
   /* The pages go now: idle workers may keep their mapping until they hear of a new segment. */
+  if (segment->at_end && is_owner(segment)) segment->at_end(segment->at_end_context, segment->base);
   if (segment->mapped && is_owner(segment)) madvise(segment->base, segment->bytes, MADV_REMOVE);
   destroy(segment);
   ff_add_relaxed32(&segments_alive, UINT32_MAX); /* minus one */
@@ -112,20 +119,39 @@ static void let_go(ff_segment *segment) {
 
 void ff_segment_close(ff_segment *segment) { let_go(segment); }
 
+void ff_segment_hold(ff_segment *segment) {
+  ff_add_relaxed32(&segment->holders, 1); /* the caller is a holder already */
+}
+
+void ff_segment_at_end(ff_segment *segment, ff_segment_end call, void *context) {
+  segment->at_end = call;
+  segment->at_end_context = context;
+}
+
 uint32_t ff_segment_count(const ff_segment *segment) { return segment->count; }
 uint64_t ff_segment_stride(const ff_segment *segment) { return segment->stride; }
 
+uint64_t ff_segment_bytes(const ff_segment *segment) { return segment->count * segment->stride; }
+
+static uint32_t count_bits(const ff_a64 *bits, uint32_t count) {
+  uint32_t set = 0;
+  for (uint32_t i = 0; i < words(count); i++)
+    set += (uint32_t)__builtin_popcountll(ff_load_relaxed64(&bits[i]));
+  return set;
+}
+
 uint32_t ff_segment_in_use(const ff_segment *segment) {
-  uint32_t free_slots = 0;
-  for (uint32_t i = 0; i < free_words(segment->count); i++)
-    free_slots += (uint32_t)__builtin_popcountll(ff_load_relaxed64(&segment->free[i]));
-  return segment->count - free_slots;
+  return segment->count - count_bits(segment->free, segment->count);
+}
+
+uint32_t ff_segment_bound(const ff_segment *segment) {
+  return count_bits(segment->bound, segment->count);
 }
 
 /* -- slots --------------------------------------------------------------------------------- */
 
 int ff_slot_acquire(ff_segment *segment, uint32_t *slot) {
-  for (uint32_t i = 0; i < free_words(segment->count); i++) {
+  for (uint32_t i = 0; i < words(segment->count); i++) {
     uint64_t bits = ff_load_relaxed64(&segment->free[i]);
     if (!bits) continue;
     uint32_t lowest = (uint32_t)__builtin_ctzll(bits); /* the slot most likely still in cache */
@@ -133,10 +159,17 @@ int ff_slot_acquire(ff_segment *segment, uint32_t *slot) {
     ff_and_acquire64(&segment->free[i], ~(1ull << lowest));
     *slot = i * BITS + lowest;
     ff_store_relaxed32(&segment->users[*slot], 1); /* nobody else knows this slot yet */
+    ff_or_relaxed64(&segment->bound[i], 1ull << lowest); /* `free` orders it after its unbinding */
     ff_add_relaxed32(&segment->holders, 1);        /* the owner holds it: it cannot be zero */
     return 0;
   }
   return -EAGAIN;
+}
+
+int ff_slot_unbind(ff_segment *segment, uint32_t slot) {
+  uint64_t bit = 1ull << slot % BITS;
+  if (slot >= segment->count) return -EINVAL;
+  return ff_and_relaxed64(&segment->bound[slot / BITS], ~bit) & bit ? 0 : -EINVAL;
 }
 
 void *ff_slot_data(const ff_segment *segment, uint32_t slot) {
@@ -158,36 +191,14 @@ void ff_slot_release(ff_segment *segment, uint32_t slot) {
 
 /* -- DLPack -------------------------------------------------------------------------------- */
 
-typedef struct {
-  DLManagedTensor managed;
-  ff_segment *segment;
-  uint32_t slot;
-  int64_t shape[];
-} slot_tensor;
+static void release_user(void *segment, uint32_t slot) { ff_slot_release(segment, slot); }
 
-static void delete_tensor(DLManagedTensor *managed) {
-  slot_tensor *tensor = managed->manager_ctx;
-  ff_slot_release(tensor->segment, tensor->slot);
-  free(tensor);
-}
-
-DLManagedTensor *ff_dlpack_new(ff_segment *segment, uint32_t slot, uint64_t offset,
-                               DLDataType dtype, int32_t ndim, const int64_t *shape) {
+DLManagedTensor *ff_slot_dlpack(ff_segment *segment, uint32_t slot, uint64_t offset,
+                                DLDataType dtype, int32_t ndim, const int64_t *shape) {
   if (offset % FF_ALIGNMENT) return NULL;
-  slot_tensor *tensor = malloc(sizeof *tensor + (size_t)ndim * sizeof *shape);
-  if (!tensor) return NULL;
-  memcpy(tensor->shape, shape, (size_t)ndim * sizeof *shape);
-  tensor->segment = segment;
-  tensor->slot = slot;
-  tensor->managed = (DLManagedTensor){
-      .dl_tensor = {.data = (uint8_t *)ff_slot_data(segment, slot) + offset,
-                    .device = {DLPACK_CPU, 0},
-                    .ndim = ndim,
-                    .dtype = dtype,
-                    .shape = tensor->shape},
-      .manager_ctx = tensor,
-      .deleter = delete_tensor,
-  };
-  ff_slot_retain(segment, slot);
-  return &tensor->managed;
+  void *data = (uint8_t *)ff_slot_data(segment, slot) + offset;
+  DLManagedTensor *tensor = ff_dlpack_new(data, (DLDevice){DLPACK_CPU, 0}, dtype, ndim, shape,
+                                          (ff_user){release_user, segment, slot});
+  if (tensor) ff_slot_retain(segment, slot);
+  return tensor;
 }

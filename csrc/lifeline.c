@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 static void *hold(void *argument) {
   struct pollfd *ends = argument;
@@ -27,14 +28,10 @@ int ff_lifeline_start(int parent_pidfd, int socket) {
   ends[0] = (struct pollfd){.fd = parent_pidfd, .events = POLLIN};
   ends[1] = (struct pollfd){.fd = socket, .events = POLLRDHUP};
   pthread_t thread;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&thread, NULL, hold, ends);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int rc = ff_thread_start(&thread, hold, ends);
   if (rc)
     free(ends);
   else
     pthread_detach(thread);
-  return -rc;
+  return rc;
 }

@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "park.h"
+#include "thread.h"
 
 struct ff_monitor {
   ff_ring ring;
@@ -91,16 +90,6 @@ static void release(ff_monitor *monitor) {
   free(monitor);
 }
 
-/* Signals belong to the main thread: Python would never see those that land here. */
-static int start_thread(ff_monitor *monitor) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&monitor->thread, NULL, watch, monitor);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return -rc;
-}
-
 static int allocate(ff_monitor *monitor, uint32_t n_workers) {
   monitor->fds = malloc(n_workers * sizeof *monitor->fds);
   monitor->died = calloc(n_workers, sizeof *monitor->died);
@@ -119,7 +108,7 @@ int ff_monitor_start(const ff_ring *ring, uint32_t max_retries, ff_monitor **res
   pthread_mutex_init(&monitor->lock, NULL);
   monitor->doorbell = eventfd(0, EFD_CLOEXEC);
   int rc = monitor->doorbell < 0 ? -errno : allocate(monitor, ring->header->n_workers);
-  if (!rc) rc = start_thread(monitor);
+  if (!rc) rc = ff_thread_start(&monitor->thread, watch, monitor);
   if (rc)
     release(monitor);
   else

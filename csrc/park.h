@@ -55,4 +55,20 @@ static inline bool ff_look_again(uint32_t looks, uint32_t spin) {
   return true;
 }
 
+/* A bell, for one listener at a time: +2 whenever it rings, bit 0 while the listener sleeps. He
+ * announces his sleep with ff_bell_listen(), looks once more, and parks. All operations are
+ * read-modify-writes in one order: either the ringer sees the bit, or the listener's look comes
+ * after what was rung for, or the futex finds the word changed. */
+#define FF_LISTENS 1u
+
+static inline void ff_bell_ring(ff_a32 *bell) {
+  if (!(ff_add_seq32(bell, 2) & FF_LISTENS)) return; /* SYNC bell: release */
+  ff_and_seq32(bell, ~FF_LISTENS);
+  ff_unpark(bell, 1);
+}
+
+static inline uint32_t ff_bell_listen(ff_a32 *bell) {
+  return ff_or_seq32(bell, FF_LISTENS) | FF_LISTENS; /* SYNC bell: acquire */
+}
+
 #endif

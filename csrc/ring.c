@@ -98,7 +98,8 @@ static void notify_parent(ff_ring *ring) {
 int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence) {
   uint64_t tail = ff_load_relaxed64(&ring->header->tail); /* only the parent writes it */
   ff_entry *entry = entry_at(ring, tail);
-  if (word_state(ff_load_relaxed64(&entry->word)) != EMPTY) return -EAGAIN;
+  /* SYNC empty: acquire. Whoever took the ticket that was here has read it. */
+  if (word_state(ff_load_acquire64(&entry->word)) != EMPTY) return -EAGAIN;
   entry->ticket = *ticket;
   entry->addressee = worker == FF_ANY_WORKER ? 0 : worker + 1;
   /* SYNC post: release. Without it a worker could claim the entry and read the previous ticket,
@@ -135,8 +136,8 @@ int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch) {
   batch->sequence = sequence;
   batch->worker = word_owner(word) - 1; /* FF_NO_WORKER where the owner was nobody */
   batch->attempt = word_attempt(word);
-  /* Relaxed is enough: only the parent turns EMPTY into anything, and it read the entry above. */
-  ff_store_relaxed64(&entry->word, make_word(sequence, 0, 0, EMPTY));
+  /* SYNC empty: release. Another thread of the parent may post, and overwrite what is read above. */
+  ff_store_release64(&entry->word, make_word(sequence, 0, 0, EMPTY));
   advance_head(ring, head, tail);
   return 0;
 }
@@ -179,6 +180,15 @@ uint32_t ff_ring_ready(const ff_ring *ring) {
   return ready;
 }
 
+bool ff_ring_is_making(const ff_ring *ring) {
+  uint64_t tail = ff_load_relaxed64(&ring->header->tail);
+  for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++) {
+    enum state state = word_state(ff_load_relaxed64(&entry_at(ring, s)->word));
+    if (state == OPEN || state == FILLING) return true;
+  }
+  return false;
+}
+
 uint64_t ff_ring_outstanding(const ff_ring *ring) {
   uint64_t count = 0, tail = ff_load_relaxed64(&ring->header->tail);
   for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++)
@@ -198,6 +208,11 @@ void ff_ring_stop(ff_ring *ring) {
 
 void ff_ring_reset_worker(ff_ring *ring, uint32_t worker) {
   ff_store_relaxed32(&ring->workers[worker].stop, 0); /* nobody has this number now */
+}
+
+void ff_ring_wake_taker(ff_ring *ring) {
+  ff_add_seq32(&ring->header->ready, ONE_PUBLICATION);
+  ff_unpark_all(&ring->header->ready);
 }
 
 /* -- repair -------------------------------------------------------------------------------- */
@@ -224,8 +239,7 @@ uint32_t ff_ring_reclaim(ff_ring *ring, uint32_t worker, uint32_t max_retries) {
   }
   wake_all_workers(ring);
   /* The dead may have published without notifying, or taken the parent's bit without waking it. */
-  ff_add_seq32(&ring->header->ready, ONE_PUBLICATION);
-  ff_unpark_all(&ring->header->ready);
+  ff_ring_wake_taker(ring);
   return held;
 }
 

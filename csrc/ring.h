@@ -122,7 +122,7 @@ size_t ff_ring_bytes(uint32_t n_entries, uint32_t n_workers);
 /* -EPROTO: not a ring, of another version, or too short. */
 int ff_ring_attach(ff_ring *ring, void *memory, size_t bytes);
 
-/* -- the parent, one thread at a time ---------------------------------------------------- */
+/* -- the parent: one thread posts and cancels, one (the same or another) takes ------------- */
 
 int ff_ring_init(ff_ring *ring, void *memory, uint32_t n_entries, uint32_t n_workers,
                  uint32_t spin);
@@ -138,7 +138,12 @@ int ff_ring_take_wait(ff_ring *ring, bool ordered, ff_batch *batch, const ff_a32
 uint32_t ff_ring_cancel(ff_ring *ring);
 /* Number of batches that could be taken (in order: that are finished at all). */
 uint32_t ff_ring_ready(const ff_ring *ring);
+/* Tickets posted and not yet taken. */
 uint64_t ff_ring_outstanding(const ff_ring *ring);
+/* Is there a ticket that a worker has, or may still get? Only for the thread that posts. */
+bool ff_ring_is_making(const ff_ring *ring);
+/* End the sleep of ff_ring_take_wait(). Any thread. */
+void ff_ring_wake_taker(ff_ring *ring);
 /* Ask one worker, or all, to go home after the batch in hand. Any thread. */
 void ff_ring_stop_worker(ff_ring *ring, uint32_t worker);
 void ff_ring_stop(ff_ring *ring);

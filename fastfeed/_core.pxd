@@ -43,10 +43,12 @@ cdef extern from "lease.h" nogil:
     uint32_t ff_segment_count(const ff_segment *segment)
     uint64_t ff_segment_stride(const ff_segment *segment)
     uint32_t ff_segment_in_use(const ff_segment *segment)
+    uint32_t ff_segment_bound(const ff_segment *segment)
     int ff_slot_acquire(ff_segment *segment, uint32_t *slot)
+    int ff_slot_unbind(ff_segment *segment, uint32_t slot)
     void *ff_slot_data(const ff_segment *segment, uint32_t slot)
     void ff_slot_release(ff_segment *segment, uint32_t slot)
-    DLManagedTensor *ff_dlpack_new(ff_segment *segment, uint32_t slot, uint64_t offset,
+    DLManagedTensor *ff_slot_dlpack(ff_segment *segment, uint32_t slot, uint64_t offset,
                                    DLDataType dtype, int32_t ndim, const int64_t *shape)
     uint32_t ff_segments_alive()
 
@@ -101,6 +103,7 @@ cdef extern from "ring.h" nogil:
     int ff_ring_take(ff_ring *ring, bint ordered, ff_batch *batch)
     uint32_t ff_ring_cancel(ff_ring *ring)
     uint32_t ff_ring_ready(const ff_ring *ring)
+    bint ff_ring_is_making(const ff_ring *ring)
     uint64_t ff_ring_outstanding(const ff_ring *ring)
     void ff_ring_stop_worker(ff_ring *ring, uint32_t worker)
     void ff_ring_stop(ff_ring *ring)

@@ -133,7 +133,7 @@ cdef class Belt:
         ticket.segment = FF_NO_SEGMENT
         ticket.offset = ticket.capacity = 0
         if self.segment is not None:
-            if not self.segment.bind(&slot):
+            if ff_slot_acquire(self.segment.segment, &slot) != 0:
                 return False
             ticket.segment = self.number
             ticket.capacity = ff_segment_stride(self.segment.segment)
@@ -165,8 +165,13 @@ cdef class Belt:
         return (self.straight and batch.result.kind == FF_DATA and not batch.result.spilled
                 and batch.ticket.epoch == self.epoch and batch.sequence >= self.oldest
                 and self.segment is not None and batch.ticket.segment == self.number
-                and ff_segment_in_use(self.segment.segment) - self.segment.bound < self.most_kept
+                and self.kept() < self.most_kept
                 and self.is_expected(batch))
+
+    cdef uint32_t kept(self):
+        """Slots whose batches the user still has."""
+        cdef const ff_segment *segment = self.segment.segment
+        return ff_segment_in_use(segment) - ff_segment_bound(segment)
 
     cdef bint is_expected(self, const ff_batch *batch):
         """Its note says what the last one said."""

@@ -172,6 +172,11 @@ cdef class Ring:
         return ff_ring_ready(&self.ring)
 
     @property
+    def is_making(self):
+        """There is a ticket that a worker has, or may still get."""
+        return ff_ring_is_making(&self.ring)
+
+    @property
     def outstanding(self):
         """Tickets posted and not yet taken."""
         return ff_ring_outstanding(&self.ring)

@@ -12,8 +12,6 @@ cdef class Segment(Memory):
     """
 
     cdef ff_segment *segment
-    cdef readonly uint32_t bound
-    cdef bytearray is_bound
 
     def __cinit__(self, int fd, uint64_t stride, uint32_t count, bint poison=False):
         cdef int code
@@ -22,7 +20,6 @@ cdef class Segment(Memory):
         check(code, "ff_segment_open")
         self.base = <char *>ff_slot_data(self.segment, 0)
         self.size = stride * count
-        self.is_bound = bytearray(count)
 
     def __dealloc__(self):
         if self.segment:
@@ -41,10 +38,15 @@ cdef class Segment(Memory):
         """Slots that a ticket, a view or a capsule uses now."""
         return ff_segment_in_use(self.segment)
 
+    @property
+    def bound(self):
+        """Slots that belong to a ticket."""
+        return ff_segment_bound(self.segment)
+
     def acquire(self):
         """Bind a free slot to a ticket; -1 if there is none."""
         cdef uint32_t slot = 0
-        return slot if self.bind(&slot) else -1
+        return slot if ff_slot_acquire(self.segment, &slot) == 0 else -1
 
     def release(self, uint32_t slot):
         """Give back a slot whose ticket nobody will see."""
@@ -55,26 +57,17 @@ cdef class Segment(Memory):
         """Give back every slot that belongs to a ticket."""
         cdef uint32_t slot
         for slot in range(ff_segment_count(self.segment)):
-            if self.is_bound[slot]:
-                self.release(slot)
+            if ff_slot_unbind(self.segment, slot) == 0:
+                ff_slot_release(self.segment, slot)
 
     def lease(self, uint32_t slot):
         """Turn a ticket's use of a slot into a `Lease`."""
         self.unbind(slot)
         return make_lease(self.segment, slot)
 
-    cdef bint bind(self, uint32_t *slot) except -1:
-        if ff_slot_acquire(self.segment, slot) != 0:
-            return False
-        self.is_bound[slot[0]] = 1
-        self.bound += 1
-        return True
-
     cdef int unbind(self, uint32_t slot) except -1:
-        if slot >= ff_segment_count(self.segment) or not self.is_bound[slot]:
+        if ff_slot_unbind(self.segment, slot) != 0:
             raise CoreError(errno.EINVAL, f"nobody has acquired slot {slot}")
-        self.is_bound[slot] = 0
-        self.bound -= 1
         return 0
 
 
@@ -156,7 +149,7 @@ cdef class Tensor:
         """A new capsule, itself a user of the slot. Version 0: what every consumer understands."""
         if copy:
             raise BufferError("fastfeed hands over slots as they are; copy the tensor afterwards")
-        cdef DLManagedTensor *managed = ff_dlpack_new(
+        cdef DLManagedTensor *managed = ff_slot_dlpack(
             self.lease.segment, self.lease.slot, self.offset, self.dtype, self.ndim, self.shape)
         if managed == NULL:
             raise CoreError(errno.EINVAL, f"offset {self.offset} is not a multiple of 64")

@@ -174,7 +174,7 @@ def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
     Hooks change the source, so no item of the old epoch may be in the making then; and a consumer
     that leaves its epoch must find the source one epoch further, not several.
     """
-    return not source.hooks_epochs or (ahead == 0 and ring.ready == ring.outstanding)
+    return not source.hooks_epochs or (ahead == 0 and not ring.is_making)
 
 
 def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:

@@ -180,9 +180,9 @@ static void a_tensor_describes_its_part_of_the_slot(void) {
   ff_segment *segment = open_segment(2, false);
   uint32_t slot = acquire(segment);
   int64_t shape[3] = {2, 3, 4};
-  CHECK(!ff_dlpack_new(segment, slot, 32, float32, 3, shape));
-  CHECK(!ff_dlpack_new(segment, slot, 1, float32, 3, shape));
-  DLManagedTensor *managed = ff_dlpack_new(segment, slot, 128, float32, 3, shape);
+  CHECK(!ff_slot_dlpack(segment, slot, 32, float32, 3, shape));
+  CHECK(!ff_slot_dlpack(segment, slot, 1, float32, 3, shape));
+  DLManagedTensor *managed = ff_slot_dlpack(segment, slot, 128, float32, 3, shape);
   REQUIRE(managed);
   const DLTensor *tensor = &managed->dl_tensor;
   shape[0] = 9; /* it has a copy */
@@ -192,7 +192,7 @@ static void a_tensor_describes_its_part_of_the_slot(void) {
   CHECK(!tensor->strides && !tensor->byte_offset);
   CHECK(tensor->dtype.code == DLPACK_FLOAT && tensor->dtype.bits == 32 && tensor->dtype.lanes == 1);
   CHECK(tensor->device.device_type == DLPACK_CPU && tensor->device.device_id == 0);
-  DLManagedTensor *scalar = ff_dlpack_new(segment, slot, 0, float32, 0, shape);
+  DLManagedTensor *scalar = ff_slot_dlpack(segment, slot, 0, float32, 0, shape);
   REQUIRE(scalar);
   ff_slot_release(segment, slot); /* the ticket's use: the tensors remain */
   ff_segment_close(segment);
@@ -214,7 +214,7 @@ static void a_tensor_may_be_deleted_by_another_thread(void) {
     pthread_t threads[3];
     uint32_t slot = acquire(segment);
     for (int t = 0; t < 3; t++) {
-      void *managed = ff_dlpack_new(segment, slot, 0, float32, 1, shape);
+      void *managed = ff_slot_dlpack(segment, slot, 0, float32, 1, shape);
       REQUIRE(managed && !pthread_create(&threads[t], NULL, delete_tensor, managed));
     }
     ff_slot_release(segment, slot);
