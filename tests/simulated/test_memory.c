@@ -42,10 +42,14 @@ static void test_pageable_memory_is_read_at_once(void) {
   unsigned char *pageable = malloc(SIZE);
   REQUIRE(pageable);
   memcpy(pageable, host, SIZE);
+  sim_slowness(0);
   OK(sim_stall(SIM_ALL_STREAMS, 1));
   OK(cuMemcpyHtoDAsync_v2(device, pageable, SIZE, stream));
   memset(pageable, 0, SIZE);
   free(pageable);
+  OK(cuEventRecord(event, stream));
+  usleep(5000);
+  for (int i = 0; i < 10; i++) CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
   OK(sim_stall(SIM_ALL_STREAMS, 0));
   CHECK_EQ(wrong_bytes(), 0);
   end(0);
@@ -91,8 +95,10 @@ static void test_device_memory(void) {
   CHECK_EQ(sim_live("device_bytes"), SIZE + 600);
   CHECK_EQ(cuMemcpyHtoDAsync_v2(second, host, 601, stream), CUDA_ERROR_INVALID_VALUE);
   CHECK_EQ(cuMemFree_v2(second + 1), CUDA_ERROR_INVALID_VALUE);
-  OK(cuMemcpyHtoDAsync_v2(second, host, 600, stream));
-  OK(cuMemFree_v2(second)); /* waits */
+  uint64_t sum = 0;
+  OK(sim_kernel_read(stream, second, 600, 20000, &sum));
+  OK(cuMemFree_v2(second));
+  CHECK(sum); /* it waited */
   CHECK_EQ(cuMemFree_v2(second), CUDA_ERROR_INVALID_VALUE);
   CHECK_EQ(cuMemcpyHtoDAsync_v2(second, host, 1, stream), CUDA_ERROR_INVALID_VALUE);
   CHECK_EQ(cuMemAlloc_v2(&second, 0), CUDA_ERROR_INVALID_VALUE);

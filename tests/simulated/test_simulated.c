@@ -121,12 +121,28 @@ static void test_a_later_record_moves_an_event(void) {
   end(0);
 }
 
+static void test_an_event_is_not_complete_for_an_earlier_record(void) {
+  begin(23);
+  OK(sim_stall(SIM_ALL_STREAMS, 1));
+  OK(sim_stall(stream, 1));
+  OK(cuEventRecord(event, other));
+  OK(cuEventRecord(event, stream));
+  OK(sim_stall(SIM_ALL_STREAMS, 0));
+  OK(cuStreamSynchronize(other));
+  for (int i = 0; i < 10; i++) CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+  OK(sim_stall(stream, 0));
+  OK(cuEventSynchronize(event));
+  OK(cuEventQuery(event));
+  end(0);
+}
+
 static void test_queries_answer_late(void) {
-  int late = 0, asked = 50;
+  int late = 0;
   begin(9);
-  for (int i = 0; i < asked; i++) {
+  for (int i = 0; i < 30; i++) {
     OK(cuEventRecord(event, stream));
-    while (sim_live("streams") && cuEventQuery(event) == CUDA_ERROR_NOT_READY) late++;
+    usleep(1000); /* it is complete by now, or the check below is weaker than it could be */
+    while (cuEventQuery(event) == CUDA_ERROR_NOT_READY) late++;
     CHECK_EQ(cuEventQuery(event), CUDA_SUCCESS); /* and never takes it back */
   }
   CHECK(late > 0);
@@ -149,6 +165,66 @@ static void test_the_legacy_stream_orders_blocking_ones(void) {
   CHECK_EQ(wrong_bytes(), 0);
   CHECK(sum == sim_checksum(host, SIZE));
   OK(cuStreamDestroy_v2(blocking));
+  end(0);
+}
+
+/* Batches through three buffers in turn, each read and then changed by a kernel of another stream.
+ * With `wait` the copy over a buffer waits for the kernels that used it last. */
+static void run_pipeline(uint64_t seed, bool wait) {
+  enum { BATCHES = 30, BYTES = SIZE / 3 };
+  CUevent copied, used[3];
+  uint64_t sums[BATCHES] = {0};
+  begin(seed);
+  OK(cuEventCreate(&copied, 0));
+  for (int i = 0; i < 3; i++) OK(cuEventCreate(&used[i], 0));
+  for (int i = 0; i < BATCHES; i++) {
+    CUdeviceptr buffer = device + (CUdeviceptr)(i % 3) * BYTES;
+    if (wait) OK(cuStreamWaitEvent(stream, used[i % 3], 0));
+    OK(cuMemcpyHtoDAsync_v2(buffer, host + i, BYTES, stream));
+    OK(cuEventRecord(copied, stream));
+    OK(cuStreamWaitEvent(other, copied, 0));
+    OK(sim_kernel_read(other, buffer, BYTES, 200, &sums[i]));
+    OK(sim_kernel_add(other, buffer, BYTES, 1, 200));
+    OK(cuEventRecord(used[i % 3], other));
+  }
+  OK(cuCtxSynchronize());
+  if (wait)
+    for (int i = 0; i < BATCHES; i++) CHECK(sums[i] == sim_checksum(host + i, BYTES));
+  else
+    CHECK(sim_violations() > 0);
+  OK(cuEventDestroy_v2(copied));
+  for (int i = 0; i < 3; i++) OK(cuEventDestroy_v2(used[i]));
+  end(wait ? 0 : sim_violations());
+}
+
+static void test_pipelines(void) {
+  for (uint64_t seed = 100; seed < 110; seed++) {
+    run_pipeline(seed, true);
+    run_pipeline(seed, false);
+  }
+}
+
+/* After some hundred others; and what was done on the old stream is not taken for the new one's. */
+static void test_a_handle_is_given_out_again(void) {
+  CUstream first, again = NULL;
+  int others = 0;
+  begin(24);
+  OK(cuStreamCreate(&first, CU_STREAM_NON_BLOCKING));
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, first));
+  OK(cuStreamSynchronize(first));
+  for (OK(cuStreamDestroy_v2(first)); again != first && others < 5000; others++) {
+    if (again) OK(cuStreamDestroy_v2(again));
+    OK(cuStreamCreate(&again, CU_STREAM_NON_BLOCKING));
+  }
+  CHECK(again == first && others > 100);
+  OK(sim_stall(again, 1));
+  OK(cuEventRecord(event, again));
+  OK(cuStreamWaitEvent(other, event, 0));
+  OK(cuEventRecord(event, other));
+  usleep(1000);
+  for (int i = 0; i < 10; i++) CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+  OK(sim_stall(again, 0));
+  OK(cuStreamDestroy_v2(again));
   end(0);
 }
 
@@ -246,13 +322,18 @@ static void test_a_failed_copy_fails_the_context(void) {
     free(host);
     OK(cuCtxPopCurrent_v2(NULL));
     OK(cuDevicePrimaryCtxRelease_v2(0));
+    CHECK_EQ(sim_live("all"), 0);
     CHECK_EQ(sim_violations(), 0);
-    begin(19); /* asserts that nothing was live; a new context works */
-    end(0);
+    OK(cuDevicePrimaryCtxRetain(&context, 0)); /* a new one works */
+    OK(cuCtxPushCurrent_v2(context));
+    OK(cuCtxSynchronize());
+    OK(cuCtxPopCurrent_v2(NULL));
+    OK(cuDevicePrimaryCtxRelease_v2(0));
   }
 }
 
 static void test_captures(void) {
+  CUstream blocking;
   int status = -1, mode = CU_CAPTURE_RELAXED;
   begin(20);
   OK(sim_capture(stream, 1));
@@ -269,6 +350,12 @@ static void test_captures(void) {
   CHECK_EQ(cuEventQuery(event), CUDA_ERROR_CAPTURED_EVENT);
   CHECK_EQ(cuStreamWaitEvent(other, event, 0), CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
   OK(sim_capture(stream, 0));
+  OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+  OK(sim_capture(blocking, 1));
+  CHECK_EQ(cuStreamIsCapturing(NULL, &status), CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+  OK(cuStreamDestroy_v2(blocking));
+  OK(cuStreamIsCapturing(NULL, &status));
+  CHECK_EQ(status, CU_CAPTURE_NONE);
   OK(cuThreadExchangeStreamCaptureMode(&mode));
   CHECK_EQ(mode, CU_CAPTURE_RELAXED);
   end(0);
@@ -294,8 +381,11 @@ int main(void) {
   RUN(test_handles);
   RUN(test_events_hold_streams_and_the_host);
   RUN(test_a_later_record_moves_an_event);
+  RUN(test_an_event_is_not_complete_for_an_earlier_record);
   RUN(test_queries_answer_late);
   RUN(test_the_legacy_stream_orders_blocking_ones);
+  RUN(test_pipelines);
+  RUN(test_a_handle_is_given_out_again);
   RUN(test_destroyed_streams_and_events_finish);
   RUN(test_the_child_of_a_fork_has_no_driver);
   RUN(test_injected_failures);

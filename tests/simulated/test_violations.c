@@ -30,26 +30,42 @@ static void test_read_before_the_copy_has_landed(void) {
   end(1);
 }
 
-/* A copy over what a kernel of another stream still reads. */
-static void copy_after_read(bool wait) {
-  OK(sim_kernel_read(other, device, SIZE, 20000, NULL));
+/* A copy over what a kernel of another stream has not read yet. */
+static uint64_t copy_after_read(bool wait) {
+  uint64_t sum = 0;
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  OK(cuStreamSynchronize(stream));
+  OK(sim_stall(other, 1));
+  OK(sim_kernel_read(other, device, SIZE, 20, &sum));
   OK(cuEventRecord(event, other));
   if (wait) OK(cuStreamWaitEvent(stream, event, 0));
-  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+  memset(back, 1, SIZE);
+  OK(cuMemcpyHtoDAsync_v2(device, back, SIZE, stream));
+  if (!wait) OK(cuStreamSynchronize(stream));
+  OK(sim_stall(other, 0));
+  OK(cuCtxSynchronize());
+  return sum;
 }
 
 static void test_copy_over_what_is_being_read(void) {
   begin(2);
-  copy_after_read(true);
-  CHECK_EQ(wrong_bytes(), 0);
+  uint64_t expected = sim_checksum(host, SIZE);
+  CHECK(copy_after_read(true) == expected);
   end(0);
   begin(2);
-  OK(sim_stall(other, 1));
-  copy_after_read(false);
-  OK(cuStreamSynchronize(stream));
-  OK(sim_stall(other, 0));
+  CHECK(copy_after_read(false) != expected);
   CHECK(said("copy of 300000 bytes"));
   end(1);
+}
+
+static void test_two_readers(void) {
+  begin(11);
+  OK(sim_stall(stream, 1));
+  OK(sim_kernel_read(stream, device, SIZE, 0, NULL));
+  OK(sim_kernel_read(other, device, SIZE, 0, NULL));
+  OK(cuStreamSynchronize(other));
+  OK(sim_stall(stream, 0));
+  end(0);
 }
 
 static void test_bytes_change_under_a_kernel(void) {
@@ -98,11 +114,34 @@ static void test_free_host_under_a_copy(void) {
   void *memory;
   begin(6);
   OK(cuMemHostAlloc(&memory, SIZE, 0));
-  sim_slowness(20000);
+  OK(sim_stall(stream, 1));
   OK(cuMemcpyHtoDAsync_v2(device, memory, SIZE, stream));
   OK(cuMemFreeHost(memory));
   CHECK(said("cuMemFreeHost"));
+  OK(sim_stall(stream, 0));
   end(1);
+}
+
+/* When the call is back nobody reads any more: ThreadSanitizer would see it. */
+static void test_unregister_while_it_is_read(void) {
+  enum { LARGE = 8 << 20 };
+  CUdeviceptr large;
+  unsigned char *memory = calloc(1, LARGE);
+  REQUIRE(memory);
+  begin(12);
+  sim_slowness(0);
+  OK(cuMemAlloc_v2(&large, LARGE));
+  for (int i = 0; i < 20; i++) {
+    OK(cuMemHostRegister_v2(memory, LARGE, 0));
+    OK(cuMemcpyHtoDAsync_v2(large, memory, LARGE, stream));
+    usleep(300);
+    OK(cuMemHostUnregister(memory));
+    memset(memory, i, LARGE);
+  }
+  CHECK(sim_violations() > 0);
+  OK(cuMemFree_v2(large));
+  free(memory);
+  end(sim_violations());
 }
 
 static void test_call_during_a_capture(void) {
@@ -147,10 +186,12 @@ int main(int argc, char **argv) {
   }
   RUN(test_read_before_the_copy_has_landed);
   RUN(test_copy_over_what_is_being_read);
+  RUN(test_two_readers);
   RUN(test_bytes_change_under_a_kernel);
   RUN(test_two_writers);
   RUN(test_unregister_under_a_copy);
   RUN(test_free_host_under_a_copy);
+  RUN(test_unregister_while_it_is_read);
   RUN(test_call_during_a_capture);
   RUN(test_context_released_with_a_stream);
   return check_report("test_violations");
