@@ -35,7 +35,6 @@ void grid(i64 threads, const void *input, void *output, u64 key, i64 samples, f6
 """
 FLAGS = ["-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wno-unused", "-Werror"]
 C_TYPES = {
-    int: ctypes.c_uint64,
     np.uint64: ctypes.c_uint64,
     np.int64: ctypes.c_int64,
     np.float64: ctypes.c_double,

@@ -35,14 +35,17 @@ def per_channel(name: str, value: Any) -> tuple[float, ...]:
     Raises
     ------
     ArgumentError
-        If they are no finite numbers.
+        If they are no numbers that float32 has.
     """
     try:
         array = np.atleast_1d(np.asarray(value, np.float64))
     except (TypeError, ValueError):
         array = np.array([])
-    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise ArgumentError(f"{name} must be a finite number, or a list of them.", repr(value))
+    fits = (np.abs(array) <= np.finfo(np.float32).max).all()  # NaN does not either
+    if array.ndim != 1 or not array.size or not fits:
+        raise ArgumentError(
+            f"{name} must be a finite number of float32, or a list of them.", repr(value)
+        )
     return tuple(array.tolist())
 
 

@@ -73,7 +73,8 @@ class Augment:
         self.mixup = mixup
         self.image_key = check_key("image_key", image_key)
         self.label_key = check_key("label_key", label_key)
-        if as_path(image_key) == as_path(label_key):
+        both = mixup or (self.images and self.labels)
+        if both and as_path(image_key) == as_path(label_key):
             raise ArgumentError("image_key and label_key must differ.", repr(image_key))
 
     def __repr__(self) -> str:

@@ -104,8 +104,7 @@ def c_cast(before: np.dtype[Any], after: np.dtype[Any], value: str) -> str:
         return c_clamped(before, after, value)
     if after == np.float64:
         return f"(f64){number if is_floating(before) else value}"
-    narrowed = f"(f32){value}" if before == np.float64 else number
-    return narrowed if after == np.float32 else f"f32_to_{c_type(after)}({narrowed})"
+    return f"(f32){number}" if after == np.float32 else f"f32_to_{c_type(after)}((f32){number})"
 
 
 def c_integer(value: int) -> str:

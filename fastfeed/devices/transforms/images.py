@@ -124,7 +124,7 @@ class RandomFlip(Op):
     @property
     def limit(self) -> int:
         """A random half-word below it means: mirror."""
-        return int(round(self.probability * 2**HALF))
+        return round(float(self.probability) * (1 << HALF))
 
     def on_host(self, array: np.ndarray, form: Form, draws: Draws, number: int) -> np.ndarray:
         """Mirror the images chosen."""

@@ -7,6 +7,7 @@ to the first to find which input element it needs (`locate`), then forwards with
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Site:
         return f"const {c_type(self.after.dtype)} v{self.number + 1} = {expression};"
 
 
-class Op:
+class Op(ABC):
     """An op on one array of the batch. Subclasses are frozen dataclasses, so they are hashable and
     show their arguments in messages.
     """
@@ -58,9 +59,9 @@ class Op:
         """
         return form
 
+    @abstractmethod
     def on_host(self, array: np.ndarray, form: Form, draws: Draws, number: int) -> np.ndarray:
         """Return the result, with NumPy. `number` is the purpose of the random numbers."""
-        raise NotImplementedError
 
     def locate(self, site: Site) -> tuple[list[str], list[str]]:
         """Return C statements, and the coordinates of the element that the op takes."""

@@ -63,8 +63,8 @@ class Touched:
         if not elements:
             return
         arguments = (
-            source + self.source.offset,
-            target + self.target.offset,
+            np.uint64(source + self.source.offset),
+            np.uint64(target + self.target.offset),
             np.uint64(key),
             np.int64(self.source.shape[0]),
             np.float64(mixing.own),
@@ -106,7 +106,7 @@ class Plan:
 
     def run(self, source: Any, target: Any, seed: int, epoch: int, index: int) -> None:
         """Enqueue the whole batch on CuPy's current stream. The host does not wait, and nothing is
-        allocated; only the first launch of a kernel compiles it, in some tenths of a second.
+        allocated, but the first launch of a kernel compiles and loads it.
 
         Parameters
         ----------

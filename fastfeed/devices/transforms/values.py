@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,28 +58,28 @@ class Cast(Op):
         return [site.result(dtypes.c_cast(site.before.dtype, site.after.dtype, value))]
 
 
-class PerChannelOp(Op):
+class PerChannelOp(Op, ABC):
     """Computes with two numbers a channel, in float32 (float64 if it is given that)."""
 
+    @abstractmethod
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return both numbers by channel, in float64; one number if it holds for all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def combine(self, number: Any, first: Any, second: Any) -> Any:
         """Compute; one operator of NumPy at a time, each rounds as C's does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def c_combine(self, number: str, first: str, second: str) -> str:
         """Return the C expression of `combine`."""
-        raise NotImplementedError
 
     def fit(self, form: Form) -> Form:
         """Check how many numbers there are; the result is of floats."""
-        counts = {len(values) for values in self.pairs()} - {1}
-        if counts - {form.n_channels}:
+        wrong = {len(values) for values in self.pairs()} - {1, form.n_channels}
+        if wrong:
             raise self.misfit(
                 form,
-                f"it has numbers for {max(counts)} channels, the array has {form.n_channels}. Give "
+                f"it has numbers for {min(wrong)} channels, the array has {form.n_channels}. Give "
                 "one number, or one for each channel.",
             )
         return replace(form, dtype=dtypes.number_dtype(form.dtype))
@@ -94,18 +95,23 @@ class PerChannelOp(Op):
 
     def compute(self, site: Site, value: str) -> list[str]:
         """Compute with one element, and constants in the text."""
-        dtype, lines, operands = site.after.dtype, [], []
-        for name, values in zip(("first", "second"), self.pairs(), strict=True):
-            constants = [dtypes.c_float(constant, dtype) for constant in values]
-            operands.append(constants[0])
-            if len(constants) > 1:
-                table = f"{name}{site.number}"
-                array = f"{table}[{len(constants)}] = {{{', '.join(constants)}}}"
-                lines.append(f"static const {dtypes.c_type(dtype)} {array};")
-                assert site.before.channels is not None  # `fit` compared the count with it
-                operands[-1] = f"{table}[{site.coordinates[site.before.channels - 1]}]"
+        first, second = self.pairs()
+        lines_of_first, c_first = c_operand(site, f"first{site.number}", first)
+        lines_of_second, c_second = c_operand(site, f"second{site.number}", second)
         number = dtypes.c_number(site.before.dtype, value)
-        return [*lines, site.result(self.c_combine(number, *operands))]
+        result = site.result(self.c_combine(number, c_first, c_second))
+        return [*lines_of_first, *lines_of_second, result]
+
+
+def c_operand(site: Site, name: str, values: np.ndarray) -> tuple[list[str], str]:
+    """Return C statements, and the expression of the number for an element's channel."""
+    dtype, channels = site.after.dtype, site.before.channels
+    constants = [dtypes.c_float(value, dtype) for value in values]
+    if channels is None or len(constants) == 1:
+        return [], constants[0]
+    array = f"{name}[{len(constants)}] = {{{', '.join(constants)}}}"
+    element = f"{name}[{site.coordinates[channels - 1]}]"
+    return [f"static const {dtypes.c_type(dtype)} {array};"], element
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class Normalise(PerChannelOp):
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", per_channel("Normalise's mean", self.mean))
         std = per_channel("Normalise's std", self.std)
-        if min(std) <= 0:
+        if min(std) < np.finfo(np.float32).tiny:  # float32 does not have the reciprocals of less
             raise ArgumentError("Normalise's std must be positive.", repr(self.std))
         object.__setattr__(self, "std", std)
 
@@ -237,7 +243,7 @@ class OneHot(Op):
 
     def compute(self, site: Site, value: str) -> list[str]:
         """Compare with the element's class."""
-        hot = f"{value} >= 0 && (u64){value} == (u64){site.coordinates[-1]}"
+        hot = f"(u64){value} == (u64){site.coordinates[-1]}"  # below zero: larger than any class
         return [
             f"const u8 hot{site.number} = {hot};",
             site.result(dtypes.c_cast(np.dtype(np.uint8), site.after.dtype, f"hot{site.number}")),
