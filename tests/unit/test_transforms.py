@@ -14,7 +14,7 @@ from unit_kernels import assert_same_bits, on_device
 
 import fastfeed
 from fastfeed.devices import transforms as T  # noqa: N812
-from fastfeed.devices.transforms.draws import GOLDEN, mix, words
+from fastfeed.devices.transforms.draws import GOLDEN, mix
 from fastfeed.structure import ArrayLeaf, Layout, leaf_bytes
 
 RNG = np.random.default_rng(0)
@@ -34,14 +34,16 @@ def labels(of: Any, *ops: Any) -> np.ndarray:
 
 def test_random_numbers_are_splitmix64s() -> None:
     """The first outputs from state 1234567, as its authors' code gives them."""
-    states = words(*(1234567 + GOLDEN * step for step in range(1, 6)))
-    assert mix(states).tolist() == [
+    states = [(1234567 + GOLDEN * step) % 2**64 for step in range(1, 6)]
+    expected = [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,
         4593380528125082431,
         16408922859458223821,
     ]
+    assert [mix(state) for state in states] == expected
+    assert mix(np.array(states, np.uint64)).tolist() == expected
 
 
 # -- ops that move pixels -------------------------------------------------------------------
@@ -225,12 +227,12 @@ AUGMENT = T.Augment(
 
 
 def test_the_same_place_gives_the_same_batch_and_others_do_not() -> None:
-    def run(**changed: int) -> bytes:
+    def run(**changed: Any) -> bytes:
         place = {"seed": 1, "epoch": 2, "index": 3} | changed
         x, y = AUGMENT.on_host((IMAGES, LABELS), **place)
         return bytes(x.tobytes() + y.tobytes())
 
-    assert run() == run()
+    assert run() == run() == run(seed=np.int64(1), epoch=np.uint8(2), index=np.int64(3))
     others = {run(seed=2), run(epoch=3), run(index=4), run(seed=2, epoch=1), run(seed=-1)}
     assert len(others | {run()}) == 6
 
@@ -279,7 +281,7 @@ def test_arrays_are_found_in_any_batch_and_the_others_go_through() -> None:
 
 
 def test_results_lie_one_behind_the_other() -> None:
-    batch = {"w": np.arange(5.0), "x": IMAGES, "s": "text", "y": LABELS, "e": np.zeros((0, 3))}
+    batch = {"x": IMAGES, "w": np.arange(5.0), "s": "text", "y": LABELS, "e": np.zeros((0, 3))}
     augment = T.Augment([T.Cast("float16")], [T.OneHot(3)], image_key="x", label_key="y")
     skeleton = Layout.of(batch).skeleton
     plan = augment.plan(skeleton)
@@ -289,12 +291,14 @@ def test_results_lie_one_behind_the_other() -> None:
     assert outputs["y"][1:] == ((6, 3), np.dtype(np.float32))
     assert plan.copies == ((skeleton["w"], outputs["w"]), (skeleton["e"], outputs["e"]))
     end = 0
-    for leaf in (outputs[name] for name in "wxye"):
+    for leaf in (outputs[name] for name in "xwye"):
         assert type(leaf) is ArrayLeaf
         assert leaf.offset % 256 == 0
         assert leaf.offset >= end
         end = leaf.offset + leaf_bytes(leaf)
     assert plan.output_bytes >= end
+    on_host = augment.on_host(batch, seed=0, epoch=0, index=0)
+    assert_same_bits(on_device(augment, batch, 0, 0, 0), on_host)
 
 
 def test_the_batch_given_is_not_changed() -> None:

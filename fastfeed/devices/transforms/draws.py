@@ -7,11 +7,14 @@ the same numbers with NumPy.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Words = npt.NDArray[np.uint64]
 
+LARGEST = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
 STREAM = 2  # csrc/numbers.c seeds `random` with 0 and `numpy.random` with 1
 
@@ -24,22 +27,18 @@ INLINE u64 mix(u64 x) {
 """
 
 
-def words(*values: int) -> Words:
-    """Return integers modulo 2**64. NumPy's arrays of them wrap around as C's do."""
-    return np.array([value % 2**64 for value in values], np.uint64)
-
-
-def mix(x: Words) -> Words:
-    """Return SplitMix64's output for each state; `MIX` in C."""
-    x = (x ^ x >> words(30)) * words(0xBF58476D1CE4E5B9)
-    x = (x ^ x >> words(27)) * words(0x94D049BB133111EB)
-    return x ^ x >> words(31)
+def mix(x: Any) -> Any:
+    """Return SplitMix64's output for a state; `MIX` in C. Takes one `int`, or `Words`."""
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & LARGEST
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & LARGEST
+    return x ^ x >> 31
 
 
 def batch_key(seed: int, epoch: int, index: int) -> int:
     """Return the 64 bits from which all random numbers of a batch follow."""
-    state = mix(words(seed * GOLDEN + epoch * 0xBF58476D1CE4E5B9 + index + 1))
-    return int(mix(state + words(STREAM))[0])
+    seed, epoch, index = int(seed), int(epoch), int(index)  # NumPy's integers would overflow
+    state = mix((seed * GOLDEN + epoch * 0xBF58476D1CE4E5B9 + index + 1) & LARGEST)
+    return int(mix((state + STREAM) & LARGEST))
 
 
 class Draws:
@@ -57,11 +56,12 @@ class Draws:
 
     def __init__(self, key: int, samples: int) -> None:
         counters = np.arange(1, samples + 1, dtype=np.uint64)
-        self._numbers = mix(words(key) + counters * words(GOLDEN))
+        self._numbers: Words = mix(np.uint64(key) + counters * np.uint64(GOLDEN))
 
     def of(self, purpose: int) -> Words:
         """Return 64 random bits a sample."""
-        return mix(self._numbers + words(purpose))
+        numbers: Words = mix(self._numbers + np.uint64(purpose))
+        return numbers
 
     @staticmethod
     def c_of(purpose: int) -> str:
