@@ -48,6 +48,7 @@ int sim_reset(uint64_t seed) {
   int left = (int)live("all");
   host_reset();
   device_reset();
+  order_reset();
   calls_reset();
   violations_reset();
   state_defaults(seed);

@@ -87,6 +87,7 @@ CUresult device_free(CUdeviceptr address) {
     if (!device_range_in_use(address, found->bytes)) break;
     state_wait();
   }
+  order_forget(address, found->bytes);
   free(found->memory);
   *found = allocations[--n_allocations];
   return CUDA_SUCCESS;

@@ -107,7 +107,7 @@ static CUresult read_back(void *to, CUdeviceptr from, size_t bytes) {
   CUresult status = stream_resolve(CU_STREAM_LEGACY, &stream);
   if (!status) status = stream_enqueue(stream, op);
   if (status) return status;
-  stream_wait_until(stream, stream->enqueued);
+  stream_wait(stream);
   return stream->context->error;
 }
 

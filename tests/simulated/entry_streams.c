@@ -31,6 +31,7 @@ CUresult cuStreamDestroy_v2(CUstream handle) {
 static CUresult wait_for(CUstream stream, CUevent event) {
   if (stream->captured_by || event->captured) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
   if (!event->record) return CUDA_SUCCESS;
+  moment_add(&stream->after, &event->after);
   return stream_enqueue(
       stream, (op_t){.kind = WAIT, .awaited = event->stream, .position = event->position});
 }
@@ -69,8 +70,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
   if (!status) status = stream_resolve(handle, &stream);
   if (!status && stream->captured_by) status = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (!status) {
-    stream_wait_until(stream, stream->enqueued);
-    state.host_saw = state.clock;
+    stream_wait(stream);
     status = current_context()->error;
   }
   return leave(status);
@@ -78,7 +78,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
 
 static void wait_for_all_in(CUcontext context) {
   for (CUstream s = state.streams; s < state.streams + MAX_STREAMS; s++)
-    if (s->kind != UNUSED && s->context == context) stream_wait_until(s, s->enqueued);
+    if (s->kind != UNUSED && s->context == context) stream_wait(s);
 }
 
 CUresult cuCtxSynchronize(void) {
@@ -86,7 +86,6 @@ CUresult cuCtxSynchronize(void) {
   if (!status) {
     CUcontext context = current_context();
     wait_for_all_in(context);
-    state.host_saw = state.clock;
     status = context->error;
   }
   return leave(status);

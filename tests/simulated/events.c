@@ -65,6 +65,7 @@ static CUresult record(CUevent event, CUstream stream) {
   event->stream = stream;
   stream_enqueue(stream, (op_t){.kind = RECORD, .event = event, .record = event->record});
   event->position = stream->enqueued;
+  event->after = moment_of(stream);
   return CUDA_SUCCESS;
 }
 
@@ -97,12 +98,15 @@ CUresult cuEventQuery(CUevent handle) {
   CUevent event = event_find(handle);
   if (!status && !event) status = CUDA_ERROR_INVALID_HANDLE;
   if (!status) status = query(event);
+  if (!status) moment_add(&state.host, &event->after);
   return leave(status);
 }
 
 static CUresult synchronize(CUevent event) {
   if (event->captured) return CUDA_ERROR_CAPTURED_EVENT;
+  moment then = event->after; /* it may be recorded again meanwhile */
   if (event->record) stream_wait_until(event->stream, event->position);
+  moment_add(&state.host, &then);
   state.host_saw = state.clock;
   return current_context()->error;
 }

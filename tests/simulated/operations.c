@@ -91,7 +91,6 @@ static void run_kernel_add(CUstream stream, op_t *op) {
 void op_run(CUstream stream, op_t *op) {
   if (op->kind == RECORD) event_completed(op->event, op->record);
   if (op->kind == RECORD || op->kind == WAIT || stream->context->error) return;
-  check_overlap(stream, op);
   if (op->kind == COPY) run_copy(stream, op);
   if (op->kind == READ_BACK) run_read_back(stream, op);
   if (op->kind == KERNEL_READ) run_kernel_read(stream, op);

@@ -10,8 +10,8 @@
 #include "simulated.h"
 
 #define MAX_DEVICES 8
-#define MAX_STREAMS 512
-#define MAX_EVENTS (1 << 16)
+#define MAX_STREAMS 128
+#define MAX_EVENTS (1 << 13)
 #define MAX_FUNCTIONS 40
 #define MAX_DEPTH 16
 
@@ -27,7 +27,6 @@ typedef enum { COPY, READ_BACK, KERNEL_READ, KERNEL_ADD, RECORD, WAIT } op_kind;
 typedef struct op {
   struct op *next;
   op_kind kind;
-  uint64_t serial; /* in the order in which all streams' ops were enqueued */
   unsigned microseconds;
   /* Device memory that it uses. */
   CUdeviceptr address;
@@ -51,6 +50,11 @@ typedef struct op {
   uint64_t position;
 } op_t;
 
+/* A position in each stream: all up to there is over. */
+typedef struct {
+  uint64_t of[MAX_STREAMS];
+} moment;
+
 typedef enum { UNUSED, BLOCKING, NON_BLOCKING, LEGACY, PER_THREAD } stream_kind;
 
 /* A destroyed stream's place is used again only when its thread has ended, and its counts go on, so
@@ -63,6 +67,7 @@ struct CUstream_st {
   CUcontext context;
   op_t *first, *last;
   uint64_t enqueued, completed;
+  moment after; /* what its next op comes after, in other streams */
 };
 
 struct CUevent_st {
@@ -73,6 +78,7 @@ struct CUevent_st {
   CUstream stream; /* of the last record, and its position there */
   uint64_t position;
   uint64_t completed_at; /* on state.clock; 0: not yet */
+  moment after;          /* what is over when it is complete */
 };
 
 struct state {
@@ -90,9 +96,10 @@ struct state {
   struct CUctx_st contexts[MAX_DEVICES];
   struct CUstream_st streams[MAX_STREAMS];
   struct CUevent_st events[MAX_EVENTS];
-  uint64_t serials, records;
+  uint64_t records;
   uint64_t clock;    /* counts completed records */
   uint64_t host_saw; /* of these, what the program knows to be complete */
+  moment host;       /* what it knows to be over */
 };
 extern struct state state;
 
@@ -128,8 +135,15 @@ CUcontext current_context(void);
 void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void violations_reset(void);
 
+/* order.c */
+moment moment_of(CUstream stream); /* after all that is enqueued */
+void moment_add(moment *to, const moment *more);
+void order_op(CUstream stream, const op_t *op);
+void order_forget(CUdeviceptr address, size_t bytes);
+void order_reset(void);
+
 /* overlap.c */
-void check_overlap(CUstream stream, const op_t *op);
+bool ranges_meet(uint64_t a, size_t a_bytes, uint64_t b, size_t b_bytes);
 bool device_range_in_use(CUdeviceptr address, size_t bytes);
 void abandon_sources(const void *base, size_t bytes, const char *call);
 
@@ -158,6 +172,7 @@ CUresult stream_create(CUstream *stream, stream_kind kind);
 CUresult stream_resolve(CUstream handle, CUstream *stream);
 CUresult stream_enqueue(CUstream stream, op_t op);
 void stream_wait_until(CUstream stream, uint64_t position);
+void stream_wait(CUstream stream);
 void streams_end_all(void);
 
 /* operations.c */

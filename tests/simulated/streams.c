@@ -82,16 +82,23 @@ static bool start_thread(CUstream stream) {
 }
 
 /* The place that was left longest ago, so that stale handles stay recognisable. */
-static CUstream unused_place(void) {
+static CUstream unused_place(bool *soon) {
   static unsigned next;
-  for (int tried = 0; tried < MAX_STREAMS; tried++, next++)
-    if (state.streams[next % MAX_STREAMS].kind == UNUSED)
-      return &state.streams[next++ % MAX_STREAMS];
+  *soon = false;
+  for (int tried = 0; tried < MAX_STREAMS; tried++, next++) {
+    CUstream place = &state.streams[next % MAX_STREAMS];
+    *soon |= place->closing && place->running && !place->first;
+    if (place->kind != UNUSED) continue;
+    next++;
+    return place;
+  }
   return NULL;
 }
 
 CUresult stream_create(CUstream *stream, stream_kind kind) {
-  CUstream new = unused_place();
+  bool soon;
+  CUstream new;
+  while (!(new = unused_place(&soon)) && soon) state_wait();
   if (!new) return CUDA_ERROR_OUT_OF_MEMORY;
   *new = (struct CUstream_st){.kind = kind,
                               .live = kind == BLOCKING || kind == NON_BLOCKING,
@@ -111,7 +118,6 @@ static void append(CUstream stream, const op_t *op) {
   op_t *new = malloc(sizeof *new);
   if (!new) abort();
   *new = *op;
-  new->serial = ++state.serials;
   if (stream->last) stream->last->next = new;
   else stream->first = new;
   stream->last = new;
@@ -127,9 +133,13 @@ static bool implicitly_ordered(CUstream a, CUstream b) {
 
 CUresult stream_enqueue(CUstream stream, op_t op) {
   if (stream->captured_by) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-  for (CUstream other = state.streams; other < state.streams + MAX_STREAMS; other++)
-    if (implicitly_ordered(stream, other) && other->completed < other->enqueued)
-      append(stream, &(op_t){.kind = WAIT, .awaited = other, .position = other->enqueued});
+  for (CUstream other = state.streams; other < state.streams + MAX_STREAMS; other++) {
+    if (!implicitly_ordered(stream, other)) continue;
+    moment now = moment_of(other);
+    moment_add(&stream->after, &now);
+    append(stream, &(op_t){.kind = WAIT, .awaited = other, .position = other->enqueued});
+  }
+  order_op(stream, &op);
   append(stream, &op);
   state_announce();
   return CUDA_SUCCESS;
@@ -137,6 +147,14 @@ CUresult stream_enqueue(CUstream stream, op_t op) {
 
 void stream_wait_until(CUstream stream, uint64_t position) {
   while (stream->completed < position) state_wait();
+}
+
+/* For all that is enqueued by now; the program knows then that it is over. */
+void stream_wait(CUstream stream) {
+  moment now = moment_of(stream);
+  stream_wait_until(stream, stream->enqueued);
+  moment_add(&state.host, &now);
+  state.host_saw = state.clock;
 }
 
 static bool any_running(void) {

@@ -191,7 +191,7 @@ static void run_pipeline(uint64_t seed, bool wait) {
   if (wait)
     for (int i = 0; i < BATCHES; i++) CHECK(sums[i] == sim_checksum(host + i, BYTES));
   else
-    CHECK(sim_violations() > 0);
+    CHECK(sim_violations() >= BATCHES - 3); /* each copy over what kernels use, seen or not */
   OK(cuEventDestroy_v2(copied));
   for (int i = 0; i < 3; i++) OK(cuEventDestroy_v2(used[i]));
   end(wait ? 0 : sim_violations());
