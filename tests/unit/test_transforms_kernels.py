@@ -184,15 +184,17 @@ def test_samples_of_more_elements_than_an_int_has_are_counted_in_64_bits() -> No
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
-def test_nvcc_compiles_kernels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FLOATS)
+def test_nvcc_compiles_kernels_without_fused_multiply_adds(name: str, tmp_path: Path) -> None:
     images = image_form((8, 32, 32, 3), np.dtype(np.uint8))
-    normalise = T.Normalise([1, 2, 3], [4, 5, 6])
-    ops = [T.RandomCrop(28, 28, padding=2), T.RandomFlip(), normalise, T.ChannelsFirst()]
-    for number, name in enumerate(FLOATS):
-        chain = Chain.of([*ops, T.Cast(name)], images)
-        text = kernel.CUDA + kernel.kernel_text(chain, mix_samples=number % 2 == 0)
-        source = tmp_path / f"{name}.cu"
-        source.write_text(text)
-        flags = [*kernel.OPTIONS, "-arch=sm_90", "-cubin", "-o", str(tmp_path / "out")]
+    crop, scale = T.RandomCrop(28, 28, padding=2), T.Scale([1, 2, 3], 4)
+    chain = Chain.of([crop, T.RandomFlip(), scale, T.ChannelsFirst(), T.Cast(name)], images)
+    source, result = tmp_path / "kernel.cu", tmp_path / "kernel"
+    source.write_text(kernel.CUDA + kernel.kernel_text(chain, mix_samples=True))
+    for form in ("-ptx", "-cubin"):
+        flags = [*kernel.OPTIONS, "-arch=sm_90", form, "-o", str(result)]
         done = subprocess.run(["nvcc", *flags, str(source)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr + text
+        assert done.returncode == 0, done.stderr + source.read_text()
+        if form == "-ptx":
+            assert "fma." not in result.read_text()
+            assert "mul.rn.f32" in result.read_text()

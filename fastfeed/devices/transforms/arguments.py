@@ -11,21 +11,23 @@ import numpy as np
 from fastfeed.devices.transforms.op import Op
 from fastfeed.errors import ArgumentError
 
+MOST = 2**24
+
 
 def size_argument(name: str, value: Any, least: int) -> int:
-    """Return a size in pixels.
+    """Return a number of pixels or classes.
 
     Raises
     ------
     ArgumentError
-        If it is no integer, or less than `least`.
+        If it is no integer, less than `least`, or so large that sums of such need 64 bits.
     """
     try:
         size = operator.index(value)
     except TypeError:
         size = least - 1
-    if size < least:
-        raise ArgumentError(f"{name} must be an integer of at least {least}.", repr(value))
+    if not least <= size <= MOST:
+        raise ArgumentError(f"{name} must be an integer from {least} to {MOST}.", repr(value))
     return size
 
 

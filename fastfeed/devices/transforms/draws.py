@@ -42,28 +42,28 @@ def batch_key(seed: int, epoch: int, index: int) -> int:
 
 
 class Draws:
-    """The random numbers of a batch's samples.
+    """The random numbers of a batch's samples: each has a part of SplitMix64's sequence.
 
     Parameters
     ----------
     key : int
-        From `batch_key`.
+        From `batch_key`: where the sequence starts.
     samples : int
         How many there are.
     """
 
-    IN_C = f"const u64 numbers = mix(key + (u64)(sample + 1) * {GOLDEN:#x}ull);"
+    PURPOSES = 256  # numbers that a sample has; nobody needs that many ops
 
     def __init__(self, key: int, samples: int) -> None:
-        counters = np.arange(1, samples + 1, dtype=np.uint64)
-        self._numbers: Words = mix(np.uint64(key) + counters * np.uint64(GOLDEN))
+        self._key = np.uint64(key)
+        self._first = np.arange(samples, dtype=np.uint64) * np.uint64(self.PURPOSES)
 
     def of(self, purpose: int) -> Words:
         """Return 64 random bits a sample."""
-        numbers: Words = mix(self._numbers + np.uint64(purpose))
+        numbers: Words = mix(self._key + (self._first + np.uint64(purpose + 1)) * np.uint64(GOLDEN))
         return numbers
 
-    @staticmethod
-    def c_of(purpose: int) -> str:
-        """Return the C expression of `of`, behind `IN_C`."""
-        return f"mix(numbers + {purpose})"
+    @classmethod
+    def c_of(cls, purpose: int) -> str:
+        """Return the C expression of `of`."""
+        return f"mix(key + ((u64)sample * {cls.PURPOSES} + {purpose + 1}) * {GOLDEN:#x}ull)"

@@ -34,7 +34,7 @@ def as_dtype(asked: npt.DTypeLike) -> np.dtype[Any]:
     if str(asked) == "bfloat16":
         return bfloat16()
     try:
-        dtype = np.dtype(asked)
+        dtype = np.dtype("O" if asked is None else asked)  # None would be float64
     except TypeError:
         dtype = np.dtype("O")
     if not is_supported(dtype):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from fastfeed.devices.transforms.draws import MIX, Draws
+from fastfeed.devices.transforms.draws import MIX
 from fastfeed.devices.transforms.dtypes import c_type
 from fastfeed.devices.transforms.mixup import c_mixed
 from fastfeed.devices.transforms.op import Chain, Site
@@ -87,7 +87,6 @@ def kernel_text(chain: Chain, mix_samples: bool) -> str:
 typedef {place_type(chain)} place;
 
 INLINE {given} value_at(const {taken} *input, i64 sample, place at, u64 key) {{
-  {Draws.IN_C}
   {lines}
   return {value};
 }}
