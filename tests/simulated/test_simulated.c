@@ -305,12 +305,17 @@ static void test_calls_by_a_thread(void) {
 static void test_a_failed_copy_fails_the_context(void) {
   for (int report = 0; report < 2; report++) {
     begin(18);
+    uint64_t sum = 0;
     CUresult release = report ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS;
     sim_fail_copies(2, CUDA_ERROR_ILLEGAL_ADDRESS, report);
     OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
     CHECK_EQ(wrong_bytes(), 0);
+    OK(sim_stall(stream, 1));
     OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
+    OK(sim_kernel_read(stream, device, SIZE, 0, &sum));
+    OK(sim_stall(stream, 0));
     CHECK_EQ(cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK(!sum); /* nothing executes any more */
     CHECK_EQ(cuEventQuery(event), CUDA_ERROR_ILLEGAL_ADDRESS);
     CHECK_EQ(cuEventRecord(event, other), CUDA_ERROR_ILLEGAL_ADDRESS);
     CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);

@@ -62,10 +62,12 @@ static void test_copy_over_what_is_being_read(void) {
 static void test_luck_is_no_order(void) {
   begin(13);
   sim_slowness(0);
-  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE, stream));
-  OK(cuEventRecord(event, stream));
+  OK(cuMemcpyHtoDAsync_v2(device, host, SIZE / 2, stream));
+  OK(sim_kernel_read(stream, device, SIZE / 2, 0, NULL));
   usleep(20000);
-  OK(sim_kernel_read(other, device, SIZE, 0, NULL));
+  OK(sim_kernel_read(other, device + SIZE / 2, SIZE / 2, 0, NULL));
+  CHECK_EQ(sim_violations(), 0);
+  OK(sim_kernel_read(other, device, SIZE / 2, 0, NULL));
   CHECK(said("no event orders them"));
   OK(cuCtxSynchronize());
   OK(sim_kernel_add(stream, device, SIZE, 1, 0)); /* the program has waited */
@@ -85,7 +87,10 @@ static void test_order_is_transitive(void) {
   OK(sim_kernel_add(CU_STREAM_PER_THREAD, device, SIZE, 1, 0));
   OK(cuEventRecord(next, CU_STREAM_PER_THREAD));
   while (cuEventQuery(next)) usleep(10);
-  OK(sim_kernel_read(stream, device, SIZE, 0, NULL));
+  OK(sim_kernel_add(stream, device, SIZE, 0, 0));
+  OK(cuEventRecord(event, stream));
+  OK(cuEventSynchronize(event));
+  OK(sim_kernel_read(other, device, SIZE, 0, NULL));
   OK(cuEventDestroy_v2(next));
   end(0);
 }
