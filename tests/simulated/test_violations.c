@@ -203,6 +203,42 @@ static void test_context_released_with_a_stream(void) {
   free(host);
 }
 
+/* Batches through three buffers in turn, each read and then changed by a kernel of another stream.
+ * With `wait` the copy over a buffer waits for the kernels that used it last. */
+static void run_pipeline(uint64_t seed, bool wait) {
+  enum { BATCHES = 30, BYTES = SIZE / 3 };
+  CUevent copied, used[3];
+  uint64_t sums[BATCHES] = {0};
+  begin(seed);
+  OK(cuEventCreate(&copied, 0));
+  for (int i = 0; i < 3; i++) OK(cuEventCreate(&used[i], 0));
+  for (int i = 0; i < BATCHES; i++) {
+    CUdeviceptr buffer = device + (CUdeviceptr)(i % 3) * BYTES;
+    if (wait) OK(cuStreamWaitEvent(stream, used[i % 3], 0));
+    OK(cuMemcpyHtoDAsync_v2(buffer, host + i, BYTES, stream));
+    OK(cuEventRecord(copied, stream));
+    OK(cuStreamWaitEvent(other, copied, 0));
+    OK(sim_kernel_read(other, buffer, BYTES, 200, &sums[i]));
+    OK(sim_kernel_add(other, buffer, BYTES, 1, 200));
+    OK(cuEventRecord(used[i % 3], other));
+  }
+  OK(cuCtxSynchronize());
+  if (wait)
+    for (int i = 0; i < BATCHES; i++) CHECK(sums[i] == sim_checksum(host + i, BYTES));
+  else
+    CHECK(sim_violations() >= BATCHES - 3); /* each copy over what kernels use, seen or not */
+  OK(cuEventDestroy_v2(copied));
+  for (int i = 0; i < 3; i++) OK(cuEventDestroy_v2(used[i]));
+  end(wait ? 0 : sim_violations());
+}
+
+static void test_pipelines(void) {
+  for (uint64_t seed = 100; seed < 110; seed++) {
+    run_pipeline(seed, true);
+    run_pipeline(seed, false);
+  }
+}
+
 /* Under ThreadSanitizer only: this thread writes to the source while a stream's reads it. */
 static void race(void) {
   begin(10);
@@ -232,6 +268,7 @@ int main(int argc, char **argv) {
   RUN(test_free_host_under_a_copy);
   RUN(test_unregister_while_it_is_read);
   RUN(test_call_during_a_capture);
+  RUN(test_pipelines);
   RUN(test_context_released_with_a_stream);
   return check_report("test_violations");
 }
