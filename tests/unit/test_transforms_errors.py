@@ -91,7 +91,7 @@ BATCHES: dict[str, tuple[T.Augment, Any, str]] = {
     "float labels": (
         augment(labels=[T.OneHot(3)]),
         (X, Y.astype(float)),
-        r"OneHot.*labels must be integers.*Received: float64\[4\]",
+        r"OneHot.*labels must be integers.*Cast.*Received: float64\[4\]",
     ),
     "no images": (augment(FLOAT), (Y, X), r"Images must be of shape.*image_key.*int64\[4\]"),
     "no array": (augment(FLOAT, image_key="x"), {"image": X}, r"image_key='x' names no array.*'im"),

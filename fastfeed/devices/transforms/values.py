@@ -220,7 +220,9 @@ class OneHot(Op):
     def fit(self, form: Form) -> Form:
         """Add the axis."""
         if dtypes.is_floating(form.dtype):
-            raise self.misfit(form, "labels must be integers; cast them in the source.")
+            raise self.misfit(
+                form, 'labels must be integers; for class numbers put Cast("int64") before it.'
+            )
         shape = (*self.outer_shape(form), self.classes)
         return Form(shape, np.dtype(self.dtype), len(shape) - 1)
 
@@ -230,11 +232,8 @@ class OneHot(Op):
 
     def on_host(self, array: np.ndarray, form: Form, draws: Draws, number: int) -> np.ndarray:
         """Compare with each class."""
-        labels = dtypes.cast(array, np.dtype(np.uint8)) if array.dtype == np.bool_ else array
-        classes = np.arange(self.classes)
-        known = (labels >= 0) & (labels <= classes[-1])
-        places = np.where(known, labels, 0).astype(np.int64).reshape(*self.outer_shape(form), 1)
-        return cast_flags((places == classes) & known.reshape(places.shape), np.dtype(self.dtype))
+        hot = array.reshape(*self.outer_shape(form), 1) == np.arange(self.classes)
+        return dtypes.cast(hot.astype(np.uint8), np.dtype(self.dtype))
 
     def locate(self, site: Site) -> tuple[list[str], list[str]]:
         """Leave the class out."""
@@ -248,8 +247,3 @@ class OneHot(Op):
             f"const u8 hot{site.number} = {hot};",
             site.result(dtypes.c_cast(np.dtype(np.uint8), site.after.dtype, f"hot{site.number}")),
         ]
-
-
-def cast_flags(flags: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return zeros and ones of `dtype`."""
-    return dtypes.cast(flags.astype(np.uint8), dtype)
