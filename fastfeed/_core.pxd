@@ -33,6 +33,58 @@ cdef extern from "dlpack.h" nogil:
     ctypedef struct DLManagedTensor:
         void (*deleter)(DLManagedTensor *) noexcept nogil
 
+cdef extern from "cuda.h" nogil:
+    ctypedef struct ff_device:
+        pass
+
+    ctypedef struct ff_cu_stream_object "struct ff_cu_stream":
+        pass
+
+    ctypedef ff_cu_stream_object *ff_cu_stream
+    ctypedef unsigned long long ff_cu_pointer
+
+    ctypedef struct ff_cuda_error:
+        int code
+        char *call
+        char *text
+
+    int ff_device_open(const char *library, int ordinal, ff_device **device, ff_cuda_error *error)
+    void ff_device_release(ff_device *device)
+    int ff_device_ordinal(const ff_device *device)
+    const char *ff_device_name(const ff_device *device)
+    const char *ff_device_bus(const ff_device *device)
+    int ff_device_driver_version(const ff_device *device)
+    int ff_device_enter(const ff_device *device, ff_cuda_error *error)
+    void ff_device_leave(const ff_device *device)
+    uint32_t ff_devices_alive()
+
+cdef extern from "buffer.h" nogil:
+    ctypedef struct ff_pool:
+        pass
+
+    ctypedef struct ff_buffer:
+        pass
+
+    int ff_pool_open(ff_device *device, uint32_t usual, bint fixed, ff_pool **pool)
+    void ff_pool_close(ff_pool *pool)
+    void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *size)
+    int ff_pool_take(ff_pool *pool, uint64_t size, ff_cu_stream stream, ff_buffer **buffer,
+                     ff_cuda_error *error)
+    ff_device *ff_pool_device(const ff_pool *pool)
+    ff_pool *ff_buffer_pool(const ff_buffer *buffer)
+    ff_cu_pointer ff_buffer_pointer(const ff_buffer *buffer)
+    uint64_t ff_buffer_bytes(const ff_buffer *buffer)
+    void ff_buffer_release(ff_buffer *buffer)
+    int ff_buffer_written_by(ff_buffer *buffer, ff_cu_stream stream, ff_cuda_error *error)
+    int ff_buffer_wait(ff_buffer *buffer, ff_cuda_error *error)
+    int ff_buffer_hand_to(ff_buffer *buffer, ff_cu_stream stream, ff_cuda_error *error)
+    void ff_buffer_is_used_anywhere(ff_buffer *buffer)
+    int ff_buffer_read(ff_buffer *buffer, uint64_t offset, void *to, size_t size,
+                       ff_cuda_error *error)
+    DLManagedTensor *ff_buffer_dlpack(ff_buffer *buffer, uint64_t offset, DLDataType dtype,
+                                      int32_t ndim, const int64_t *shape)
+    uint32_t ff_pools_alive()
+
 cdef extern from "lease.h" nogil:
     ctypedef struct ff_segment:
         pass
@@ -130,3 +182,47 @@ cdef extern from "numbers.h" nogil:
 
     void ff_twister_seed(uint32_t *words, uint64_t seed, uint64_t epoch, uint64_t index,
                          uint64_t stream)
+
+cdef extern from "pin.h" nogil:
+    const uint64_t FF_PIN_BYTES
+
+    int ff_pin(ff_device *device, ff_segment *segment, uint64_t most_bytes, ff_cuda_error *error)
+
+cdef extern from "arrivals.h" nogil:
+    ctypedef struct ff_arrival:
+        ff_batch batch
+        ff_buffer *buffer
+        uint8_t *note
+
+cdef extern from "upload.h" nogil:
+    ctypedef struct ff_uploader:
+        pass
+
+    ctypedef struct ff_upload_plan:
+        uint32_t waiting
+        uint32_t buffers
+        bint fixed
+        bint ordered
+
+    ctypedef struct ff_upload_counts:
+        uint64_t uploads
+        uint64_t bytes
+        uint64_t host_copies
+        uint32_t waiting
+        uint32_t arrivals
+
+    int ff_uploader_start(ff_device *device, const ff_ring *ring, ff_upload_plan plan,
+                          ff_uploader **uploader, ff_cuda_error *error)
+    void ff_uploader_stop(ff_uploader *uploader)
+    int ff_uploader_use(ff_uploader *uploader, uint32_t number, ff_segment *segment, bint pinned)
+    void ff_uploader_forget(ff_uploader *uploader, uint32_t number)
+    void ff_uploader_skip_below(ff_uploader *uploader, uint64_t sequence)
+    int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival)
+    int ff_uploader_take_wait(ff_uploader *uploader, ff_arrival *arrival, const ff_a32 *alarm,
+                              uint32_t alarm_seen, int64_t timeout_ns)
+    int ff_uploader_send(ff_uploader *uploader, const void *data, size_t size, ff_buffer **buffer,
+                         ff_cuda_error *error)
+    void ff_uploader_error(ff_uploader *uploader, ff_cuda_error *error)
+    ff_upload_counts ff_uploader_counts(const ff_uploader *uploader)
+    ff_pool *ff_uploader_pool(const ff_uploader *uploader)
+    bint ff_uploader_is_starved(const ff_uploader *uploader)

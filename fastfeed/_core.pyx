@@ -16,12 +16,13 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
-from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t, uint8_t, uintptr_t
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
 from numpy import ndarray
 
-from fastfeed.errors import CoreError
+from fastfeed.errors import CoreError, device_error
 
 ANY_WORKER = FF_ANY_WORKER
 NO_WORKER = FF_NO_WORKER
@@ -49,7 +50,9 @@ cdef int check(int code, str what) except -1:
 include "_core_memory.pxi"
 include "_core_slots.pxi"
 include "_core_pattern.pxi"
+include "_core_device.pxi"
 include "_core_ring.pxi"
+include "_core_upload.pxi"
 include "_core_belt.pxi"
 include "_core_monitor.pxi"
 include "_core_numbers.pxi"

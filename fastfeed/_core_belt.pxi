@@ -150,35 +150,40 @@ cdef class Belt:
 
     def open(self, Batch batch not None):
         """Return a batch's lease and its skeleton; None, and nothing is done, if it is unusual."""
-        cdef uint32_t slot
-        if not self.is_usual(&batch.batch):
+        cdef const ff_batch *taken = &batch.arrival.batch
+        if not (self.straight and taken.result.kind == FF_DATA and taken.ticket.epoch == self.epoch
+                and taken.sequence >= self.oldest):
             return None
-        slot = <uint32_t>(batch.batch.ticket.offset // ff_segment_stride(self.segment.segment))
-        lease = self.segment.lease(slot)
+        if batch.arrival.buffer != NULL:
+            if not self.is_expected(taken, batch.arrival.note):
+                return None
+            lease = batch.on_device()
+        elif self.is_usual(taken):
+            lease = self.segment.lease(
+                <uint32_t>(taken.ticket.offset // ff_segment_stride(self.segment.segment)))
+        else:
+            return None
         self.held -= 1
         self.due -= 1
         self.batches += 1
-        self.data_bytes += batch.batch.result.data_bytes
+        self.data_bytes += taken.result.data_bytes
         return lease, self.skeleton
 
     cdef bint is_usual(self, const ff_batch *batch):
-        return (self.straight and batch.result.kind == FF_DATA and not batch.result.spilled
-                and batch.ticket.epoch == self.epoch and batch.sequence >= self.oldest
-                and self.segment is not None and batch.ticket.segment == self.number
-                and self.kept() < self.most_kept
-                and self.is_expected(batch))
+        """It lies in a slot as expected, of which the user does not keep too many."""
+        cdef uint64_t end = batch.result.note_offset + batch.result.note_bytes
+        return (not batch.result.spilled and self.segment is not None
+                and batch.ticket.segment == self.number and self.kept() < self.most_kept
+                and end >= batch.result.note_offset and end <= batch.ticket.capacity
+                and self.is_expected(batch, <const uint8_t *>self.segment.base
+                                     + batch.ticket.offset + batch.result.note_offset))
 
     cdef uint32_t kept(self):
         """Slots whose batches the user still has."""
         cdef const ff_segment *segment = self.segment.segment
         return ff_segment_in_use(segment) - ff_segment_bound(segment)
 
-    cdef bint is_expected(self, const ff_batch *batch):
+    cdef bint is_expected(self, const ff_batch *batch, const uint8_t *note):
         """Its note says what the last one said."""
-        cdef uint64_t size = batch.result.note_bytes
-        if self.note is None or size != <uint64_t>len(self.note):
-            return False
-        if size > batch.ticket.capacity or batch.result.note_offset > batch.ticket.capacity - size:
-            return False
-        return memcmp(self.segment.base + batch.ticket.offset + batch.result.note_offset,
-                      <const char *>self.note, size) == 0
+        return (self.note is not None and batch.result.note_bytes == <uint64_t>len(self.note)
+                and memcmp(note, <const char *>self.note, batch.result.note_bytes) == 0)

@@ -37,66 +37,102 @@ cdef class Claim:
 
 @cython.final
 cdef class Batch:
-    """A finished ticket, taken from the ring by the parent."""
+    """A finished ticket, taken by the parent from the ring or, when it has gone to a device, from
+    an `Uploader`.
+    """
 
-    cdef ff_batch batch
+    cdef ff_arrival arrival
+
+    def __dealloc__(self):
+        if self.arrival.buffer:
+            ff_buffer_release(self.arrival.buffer)
+        free(self.arrival.note)
 
     @property
     def kind(self):
-        return self.batch.result.kind
+        return self.arrival.batch.result.kind
 
     @property
     def index(self):
-        return self.batch.ticket.index
+        return self.arrival.batch.ticket.index
 
     @property
     def epoch(self):
-        return self.batch.ticket.epoch
+        return self.arrival.batch.ticket.epoch
 
     @property
     def sequence(self):
-        return self.batch.sequence
+        return self.arrival.batch.sequence
 
     @property
     def segment(self):
-        return self.batch.ticket.segment
+        return self.arrival.batch.ticket.segment
 
     @property
     def offset(self):
-        return self.batch.ticket.offset
+        return self.arrival.batch.ticket.offset
 
     @property
     def worker(self):
-        return self.batch.worker
+        return self.arrival.batch.worker
 
     @property
     def attempt(self):
-        return self.batch.attempt
+        return self.arrival.batch.attempt
 
     @property
     def spilled(self):
         """The bytes are not in the slot but in a segment that the worker brought."""
-        return self.batch.result.spilled != 0
+        return self.arrival.batch.result.spilled != 0
 
     @property
     def data_bytes(self):
-        return self.batch.result.data_bytes
+        return self.arrival.batch.result.data_bytes
 
     @property
     def note_offset(self):
-        return self.batch.result.note_offset
+        return self.arrival.batch.result.note_offset
 
     @property
     def note_bytes(self):
-        return self.batch.result.note_bytes
+        return self.arrival.batch.result.note_bytes
+
+    @property
+    def uploaded(self):
+        """It lies on a device, and its slot has been seen to."""
+        return self.arrival.buffer != NULL
+
+    @property
+    def note(self):
+        """The note of an uploaded batch."""
+        return (<char *>self.arrival.note)[:self.arrival.batch.result.note_bytes]
+
+    def device_lease(self):
+        """The lease of an uploaded batch. Once."""
+        return self.on_device()
+
+    cdef DeviceLease on_device(self):
+        cdef ff_buffer *buffer = self.arrival.buffer
+        if buffer == NULL:
+            raise CoreError(errno.EINVAL, "this batch does not lie on a device")
+        self.arrival.buffer = NULL
+        return make_device_lease(buffer, self.arrival.batch.ticket.epoch,
+                                 self.arrival.batch.ticket.index)
 
 
 @cython.final
 cdef class Ring:
-    """The ticket ring over a `Mapping`; `Ring.create` in the parent, `Ring.attach` in workers."""
+    """The ticket ring over a `Mapping`; `Ring.create` in the parent, `Ring.attach` in workers.
+
+    Attributes
+    ----------
+    taken : int
+        Batches that `take` and `take_wait` have returned.
+    """
 
     cdef ff_ring ring
     cdef Mapping mapping
+    cdef readonly uint64_t taken
 
     def __init__(self):
         raise TypeError("rings come from Ring.create() or Ring.attach()")
@@ -145,7 +181,10 @@ cdef class Ring:
     def take(self, bint ordered=True):
         """A finished batch, or None."""
         cdef Batch batch = Batch.__new__(Batch)
-        return batch if ff_ring_take(&self.ring, ordered, &batch.batch) == 0 else None
+        if ff_ring_take(&self.ring, ordered, &batch.arrival.batch) != 0:
+            return None
+        self.taken += 1
+        return batch
 
     def take_wait(self, bint ordered=True, Monitor monitor=None, uint32_t deaths_seen=0,
                   int64_t timeout_ns=SLICE_NS):
@@ -156,9 +195,10 @@ cdef class Ring:
         if monitor is not None:
             alarm = ff_monitor_deaths(monitor.running())
         with nogil:
-            code = ff_ring_take_wait(&self.ring, ordered, &batch.batch, alarm, deaths_seen,
+            code = ff_ring_take_wait(&self.ring, ordered, &batch.arrival.batch, alarm, deaths_seen,
                                      timeout_ns)
         if code == 0:
+            self.taken += 1
             return batch
         PyErr_CheckSignals()
         return None

@@ -114,20 +114,18 @@ cdef void drop_unused_capsule(object capsule) noexcept:
         managed.deleter(managed)
 
 
-@cython.final
-cdef class Tensor:
-    """Part of a slot as a DLPack producer: `torch.from_dlpack(t)`, `jax.dlpack.from_dlpack(t)`."""
+cdef class Array:
+    """Shape, dtype and place of an array in memory of ours; a producer of DLPack tensors."""
 
-    cdef Lease lease
     cdef uint64_t offset
     cdef DLDataType dtype
     cdef int ndim
     cdef int64_t shape[32]
 
-    def __cinit__(self, Lease lease not None, uint64_t offset, tuple dtype, tuple shape):
+    cdef int describe(self, uint64_t room, uint64_t offset, tuple dtype, tuple shape) except -1:
+        """Note them, after a look whether they fit into `room` bytes."""
         cdef int i
         cdef uint64_t size
-        self.lease = lease
         self.offset = offset
         self.dtype.code, self.dtype.bits = dtype
         self.dtype.lanes = 1
@@ -137,10 +135,23 @@ cdef class Tensor:
         size = self.dtype.bits // 8
         for i in range(self.ndim):
             self.shape[i] = shape[i]
-            if self.shape[i] < 0 or self.shape[i] and size > lease.size // <uint64_t>self.shape[i]:
-                raise CoreError(errno.ERANGE, f"{shape} does not fit in {lease.size} bytes")
+            if self.shape[i] < 0 or self.shape[i] and size > room // <uint64_t>self.shape[i]:
+                raise CoreError(errno.ERANGE, f"{shape} does not fit in {room} bytes")
             size *= self.shape[i]
-        lease.check_range(offset, size)
+        if offset > room or size > room - offset:
+            raise CoreError(errno.ERANGE, f"{size} bytes at {offset} do not fit in {room}")
+        return 0
+
+
+@cython.final
+cdef class Tensor(Array):
+    """Part of a slot as a DLPack producer: `torch.from_dlpack(t)`, `jax.dlpack.from_dlpack(t)`."""
+
+    cdef Lease lease
+
+    def __cinit__(self, Lease lease not None, uint64_t offset, tuple dtype, tuple shape):
+        self.lease = lease
+        self.describe(lease.size, offset, dtype, shape)
 
     def __dlpack_device__(self):
         return (1, 0)

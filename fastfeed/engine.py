@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import threading
 import weakref
-from typing import Any
 
 from fastfeed import _core
-from fastfeed.feed import Feed
-from fastfeed.monitor.stats import Stats
+from fastfeed.devices.cuda import Pinning
+from fastfeed.devices.target import Target
+from fastfeed.devices.uploads import Uploads
+from fastfeed.feed import Feed, Opened
+from fastfeed.monitor.stats import DeviceStats, Stats
 from fastfeed.order import EpochOrder
 from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
 from fastfeed.slots import Slots
 from fastfeed.sources.base import Source
 from fastfeed.sources.recognise import Plan
-from fastfeed.structure import Tree
 from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
@@ -24,9 +26,16 @@ from fastfeed.workers.seeding import EPOCH_HOOK, GlobalNumbers
 from fastfeed.workers.teardown import interpreter_is_ending, undisturbed
 from fastfeed.workers.thread import ThreadPool
 
+KEPT = {"numpy": 4, "tensorflow": 4, "torch": 8, "jax": 8}
+"""Slots for batches in use, beyond those ahead: JAX runs ahead, and Keras on torch leaves batches
+in reference cycles until the garbage collector comes."""
+ON_THEIR_WAY = 2
+"""Slots for batches that are being copied to a GPU."""
 UNORDERED_SLACK = 4
 """Ring entries per ticket ahead: finished tickets overtake a slow one by so many rounds."""
-MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK
+MOST_WAITING = 64
+"""On a GPU; more than a few serve nobody."""
+MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK - MOST_WAITING
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -62,10 +71,9 @@ class Engine:
         *,
         seed: int,
         ahead: int,
-        kept: int,
         ordered: bool,
         environment: dict[str, str],
-        collect_garbage: Any,
+        target: Target,
         hooks: ParentHooks,
     ) -> None:
         self.pid = os.getpid()
@@ -75,18 +83,31 @@ class Engine:
         # the loader in the thread that waits for a batch.
         self._consumer = threading.RLock()
         self._ahead = ahead if plan_.workers else 0
-        self._ring, self._ring_fd = make_ring(ahead, max(1, plan_.workers))
+        tickets = ahead + (target.waiting if plan_.workers else 0)
+        self._ring, self._ring_fd = make_ring(tickets, max(1, plan_.workers))
+        self._target = target
+        self._uploads: Uploads | None = None
+        self._pinning: Pinning | None = None
         try:
             self._pool = self._make_pool(plan_, seed, environment)
+            self._connect_device(ordered)
         except BaseException:
             os.close(self._ring_fd)
             raise
         # Until the size of a batch is known, each travels in a segment of its own, which costs
         # more: one a worker is enough to find out.
-        self._belt = _core.Belt(self._ring, ahead, min(ahead, max(1, plan_.workers)))
-        self._slots = Slots(ahead + kept, self._pool, self._belt, collect_garbage)
+        self._belt = _core.Belt(self._ring, tickets, min(tickets, max(1, plan_.workers)))
+        self._slots = Slots(
+            ahead + (ON_THEIR_WAY if self._uploads else KEPT[target.framework]),
+            self._pool,
+            self._belt,
+            (lambda: gc.collect(0)) if target.framework == "torch" else None,
+            self._uploads or self._pinning,
+        )
         schedule = self._make_schedule(plan_, seed, hooks)
-        self.feed = Feed(self._ring, self._belt, self._pool, self._slots, schedule, ordered)
+        self.feed = Feed(
+            self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
+        )
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -95,6 +116,21 @@ class Engine:
         except BaseException:
             self.close()
             raise
+
+    def _connect_device(self, ordered: bool) -> None:
+        """Have batches uploaded, or only the slots page-locked for a framework that uploads."""
+        target = self._target
+        if target.device is None:
+            return
+        if target.waiting:
+            self._uploads = Uploads(
+                target.device,
+                self._ring,
+                waiting=target.waiting,
+                fixed=target.fixed,
+                ordered=ordered,
+            )
+        self._pinning = self._uploads.pinning if self._uploads else Pinning(target.device)
 
     def _make_pool(self, plan_: Plan, seed: int, environment: dict[str, str]) -> Pool:
         if not plan_.workers:
@@ -118,7 +154,7 @@ class Engine:
             on_enter=hooks.reach,
         )
 
-    def next(self) -> tuple[_core.Lease, Tree] | None:
+    def next(self) -> Opened | None:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
             return self.feed.next()
@@ -135,6 +171,19 @@ class Engine:
             ahead=self._ahead,
             slots=self._slots.count,
             slot_bytes=self._slots.slot_bytes,
+            device=self._device_stats(),
+        )
+
+    def _device_stats(self) -> DeviceStats | None:
+        device, pinning = self._target.device, self._pinning
+        if device is None or pinning is None:
+            return None
+        return DeviceStats(
+            f"cuda:{device.ordinal} {device.name}",
+            pinning.pinned,
+            pinning.registered_bytes,
+            pinning.register_seconds,
+            **(self._uploads.counts() if self._uploads else {}),
         )
 
     def close(self) -> None:
@@ -150,6 +199,8 @@ class Engine:
         try:
             with undisturbed():
                 self._pool.close()
+                if self._uploads is not None:
+                    self._uploads.close()
                 self._slots.close()
                 os.close(self._ring_fd)
         finally:

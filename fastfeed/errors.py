@@ -70,6 +70,37 @@ class OutOfMemory(FastFeedError, MemoryError):
     """The slots would need more memory than there is."""
 
 
+class DeviceError(FastFeedError, RuntimeError):
+    """A call of the CUDA driver failed.
+
+    Attributes
+    ----------
+    call : str
+        The driver's function, or what stood in its place.
+    code : int
+        Its result; negative: an errno of ours.
+    text : str
+        What the driver says about it.
+    """
+
+    def __init__(self, message: str, call: str = "", code: int = 0, text: str = "") -> None:
+        super().__init__(message)
+        self.call = call
+        self.code = code
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[DeviceError], tuple[object, ...]]:
+        return type(self), (*self.args, self.call, self.code, self.text)
+
+
+class DeviceUnavailable(DeviceError):
+    """There is no GPU that could be used: no driver, no device, or one that is too old."""
+
+
+class DeviceOutOfMemory(DeviceError, MemoryError):
+    """The GPU has no memory left for the batches that wait on it."""
+
+
 class UnsupportedHost(FastFeedError, RuntimeError):
     """The installed Keras, its backend or a model's distribution strategy cannot be fed."""
 
@@ -87,6 +118,30 @@ class RemoteTraceback(FastFeedError):
 
     def __str__(self) -> str:
         return f'\n"""\n{self.text}"""'
+
+
+CUDA_OUT_OF_MEMORY = 2
+
+
+def device_error(call: str, code: int, text: str) -> DeviceError:
+    """Return the error for a call of the driver's that failed while batches were on their way."""
+    if code == CUDA_OUT_OF_MEMORY:
+        return DeviceOutOfMemory(
+            f"{call} failed: {text}. The GPU has no room for the batches that wait on it. Lower "
+            "device_queue_size or the batch size, or leave more memory to others: JAX takes three "
+            "quarters at its start (XLA_PYTHON_CLIENT_PREALLOCATE=false), TensorFlow all "
+            "(tf.config.experimental.set_memory_growth).",
+            call,
+            code,
+            text,
+        )
+    return DeviceError(
+        f"{call} failed: {text}. If the training step, or code before it, makes an error on the "
+        "GPU, every later call reports it: run once with CUDA_LAUNCH_BLOCKING=1 to find it.",
+        call,
+        code,
+        text,
+    )
 
 
 def gib(n_bytes: int) -> str:

@@ -5,6 +5,7 @@ One consumer at a time. Everything here is on the path of each batch, so it is s
 
 from __future__ import annotations
 
+import functools
 import time
 
 from fastfeed._core import (
@@ -16,14 +17,19 @@ from fastfeed._core import (
     NO_SEGMENT,
     Batch,
     Belt,
+    DeviceLease,
     Lease,
     Ring,
 )
+from fastfeed.devices.uploads import Uploads
 from fastfeed.errors import LoaderClosed
 from fastfeed.schedule import Schedule
 from fastfeed.slots import Slots
 from fastfeed.structure import Notes, Tree
 from fastfeed.workers.pool import Pool
+
+Opened = tuple[Lease | DeviceLease, Tree]
+"""A batch: where it lies, and its skeleton."""
 
 
 class Feed:
@@ -35,6 +41,8 @@ class Feed:
         Posts, and opens batches of which nothing is unusual. Counts both.
     ordered : bool
         Batches in the order of their tickets, or as they are finished.
+    uploads : Uploads or None
+        Who takes batches from the ring to a device; None: they are taken here.
 
     Attributes
     ----------
@@ -45,7 +53,14 @@ class Feed:
     """
 
     def __init__(
-        self, ring: Ring, belt: Belt, pool: Pool, slots: Slots, schedule: Schedule, ordered: bool
+        self,
+        ring: Ring,
+        belt: Belt,
+        pool: Pool,
+        slots: Slots,
+        schedule: Schedule,
+        ordered: bool,
+        uploads: Uploads | None = None,
     ) -> None:
         self.epoch = -1
         self.wait_s = 0.0
@@ -54,7 +69,12 @@ class Feed:
         self._pool = pool
         self._slots = slots
         self._schedule = schedule
-        self._ordered = ordered
+        self._uploads = uploads
+        self._intake = uploads or ring
+        self._take = uploads.take if uploads else functools.partial(ring.take, ordered)
+        self._take_wait = (
+            uploads.take_wait if uploads else functools.partial(ring.take_wait, ordered)
+        )
         self._notes = Notes()
         self._stale_below = 0  # tickets with lower numbers belong to a loop that was left
         self._early: list[Batch] = []  # finished before their epoch began (unordered only)
@@ -76,9 +96,12 @@ class Feed:
         self._ring.cancel()
         self._belt.run = None
         self._stale_below = self._belt.posted
+        if self._uploads is not None:
+            self._uploads.skip_below(self._stale_below)
         while self._early:
             self._discard(self._early.pop())
-        self._belt.held = self._ring.outstanding  # an interrupted `next` may have lost one
+        # An interrupted `next` may have lost one.
+        self._belt.held = self._belt.posted - self._intake.taken
 
     @property
     def is_over(self) -> bool:
@@ -87,7 +110,7 @@ class Feed:
 
     # -- batches ----------------------------------------------------------------------------
 
-    def next(self) -> tuple[Lease, Tree] | None:
+    def next(self) -> Opened | None:
         """Return the next batch of the epoch as a lease and its skeleton; None at the end.
 
         Raises
@@ -99,7 +122,7 @@ class Feed:
         """
         belt = self._belt
         while belt.due:
-            batch = self._ring.take(self._ordered) or self._take_early() or self._wait()
+            batch = self._take() or self._take_early() or self._wait()
             opened = belt.open(batch) or self._open_unusual(batch)
             if opened is not None:
                 if self._pool.size:  # at once: the workers make it while the caller uses this one
@@ -123,20 +146,20 @@ class Feed:
 
     def _wait(self) -> Batch:
         """Sleep until a batch is there; replace dead workers meanwhile."""
-        self._post()
         start = time.perf_counter()
         batch = None
         while batch is None:
             if self._closed:
                 raise LoaderClosed("The loader was closed while a loop was waiting for a batch.")
+            self._post()  # again each time: a copy to a device may have freed the only slot
             self._pool.tend()
-            batch = self._ring.take_wait(self._ordered, self._pool.monitor, self._pool.deaths_seen)
+            batch = self._take_wait(self._pool.monitor, self._pool.deaths_seen)
         self.wait_s += time.perf_counter() - start
         return batch
 
     # -- batches that the belt leaves alone --------------------------------------------------
 
-    def _open_unusual(self, batch: Batch) -> tuple[Lease, Tree] | None:
+    def _open_unusual(self, batch: Batch) -> Opened | None:
         """Return what `next` does; None if the consumer is not to see this one, or not now."""
         if batch.sequence < self._stale_below or batch.kind == CANCELLED:
             self._discard(batch)
@@ -165,7 +188,7 @@ class Feed:
         else:
             self._slots.release(batch)
 
-    def _open(self, batch: Batch) -> tuple[Lease, Tree]:
+    def _open(self, batch: Batch) -> Opened:
         if batch.kind == EXCEPTION:
             raise self._failure(batch)
         if batch.kind == CRASHED:
@@ -175,8 +198,14 @@ class Feed:
         assert batch.kind == DATA
         if batch.spilled:
             self._slots.fit(batch.note_offset + batch.note_bytes)
-        lease = self._slots.lease(batch)
-        note = note_of(lease, batch)
+        lease: Lease | DeviceLease
+        if batch.uploaded:
+            lease, note = self._slots.device_lease(batch), batch.note
+        else:
+            lease = self._slots.lease(batch)
+            note = note_of(lease, batch)
+            if self._uploads is not None:
+                lease = self._uploads.upload(lease, batch)
         skeleton = self._notes.decode(note, batch.index)
         if self._notes.is_known(note):
             self._belt.expect(note, skeleton)

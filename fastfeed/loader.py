@@ -13,7 +13,6 @@ loader      arguments and passes: what the user sees
 
 from __future__ import annotations
 
-import gc
 import operator
 import os
 import weakref
@@ -22,16 +21,13 @@ from typing import Any
 
 from fastfeed import _core
 from fastfeed.devices.dataset import dataset
-from fastfeed.devices.handover import hand_over_to
-from fastfeed.engine import MOST_AHEAD, Engine, ParentHooks
+from fastfeed.devices.target import Wanted, target
+from fastfeed.devices.transforming import DeviceTransform
+from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
 from fastfeed.monitor.stats import Stats
 from fastfeed.sources.recognise import Options, plan
 from fastfeed.sources.streams import IteratorSource
-
-KEPT = {"numpy": 4, "tensorflow": 4, "torch": 8, "jax": 8}
-"""Slots for batches in use, beyond `max_queue_size`: JAX runs ahead, and Keras on torch leaves
-batches in reference cycles until the garbage collector comes."""
 
 
 class Loader:
@@ -58,10 +54,13 @@ class Loader:
         and divided generators, 1 for the others.
     max_queue_size : int
         Batches ready or in the making ahead of the consumer, at the most.
-    device : None
-        Batches lie in host memory.
-    framework : {"numpy", "torch", "tensorflow", "jax"}
-        Whose tensors batches are made of; never a copy.
+    device : str, optional
+        ``"cuda"`` or ``"cuda:1"``: batches are uploaded to this GPU while the model trains, by a
+        native thread that needs no GIL, from page-locked slots. Without it batches lie in host
+        memory.
+    framework : {"numpy", "torch", "tensorflow", "jax", "cupy"}, optional
+        Whose tensors batches are made of; never a copy on the host. Default: NumPy, and CuPy with
+        `device`. TensorFlow copies from the page-locked slots to the GPU itself.
     shuffle : bool
         Items in a new order each epoch.
     seed : int
@@ -74,6 +73,17 @@ class Loader:
         False: batches come as they are finished.
     use_multiprocessing : bool, optional
         False: workers are threads. Default: processes, where the source can be divided.
+    device_queue_size : int
+        Batches that wait on the GPU, at the most, besides the `max_queue_size` in host memory.
+    device_transform : Augment or callable, optional
+        Applied to each batch on the GPU: a `fastfeed.devices.transforms.Augment`, or a function of
+        a tree of CuPy arrays. So ``uint8`` crosses the bus, and a quarter of the bytes of floats.
+    device_synchronise : bool
+        Wait until a batch has arrived before it is handed out; TensorFlow then gets arrays that lie
+        on the GPU.
+    stable_addresses : bool
+        Batches lie in `device_queue_size` fixed buffers, in turn, as CUDA graphs need it. Then no
+        more of them can be kept.
     worker_env : mapping of str to str, optional
         Environment of the worker processes, on top of the parent's. They get one thread a numeric
         library, no GPU and ``KERAS_BACKEND=numpy`` unless it says otherwise.
@@ -86,6 +96,8 @@ class Loader:
         If the source cannot be fed, or cannot be sent to worker processes.
     OutOfMemory
         If the slots do not fit into memory.
+    DeviceUnavailable
+        If there is no such GPU, or its driver, CuPy or the framework cannot use it.
 
     Examples
     --------
@@ -103,14 +115,18 @@ class Loader:
         batch_size: int | None = None,
         workers: int | None = None,
         max_queue_size: int = 10,
-        device: None = None,
-        framework: str = "numpy",
+        device: Any = None,
+        framework: str | None = None,
         shuffle: bool = False,
         seed: int = 0,
         drop_last: bool = False,
         ordered: bool = True,
         use_multiprocessing: bool | None = None,
         worker_env: Mapping[str, str] | None = None,
+        device_queue_size: int = 2,
+        device_transform: DeviceTransform | None = None,
+        device_synchronise: bool = False,
+        stable_addresses: bool = False,
     ) -> None:
         if batch_size is not None:
             batch_size = integer("batch_size", batch_size, 1, 2**31)
@@ -118,10 +134,20 @@ class Loader:
             workers = integer("workers", workers, 0, _core.MAX_WORKERS)
         max_queue_size = integer("max_queue_size", max_queue_size, 1, MOST_AHEAD)
         seed = integer("seed", seed, 0, 2**64 - 1)
-        if device is not None:
-            raise ArgumentError("device must be None (batches in host memory).", repr(device))
-        self.framework = framework
-        self._hand_over = hand_over_to(framework)
+        device_queue_size = integer("device_queue_size", device_queue_size, 1, MOST_WAITING)
+        goes_to = target(
+            Wanted(
+                device,
+                framework,
+                device_queue_size,
+                device_transform,
+                device_synchronise,
+                stable_addresses,
+                seed,
+            )
+        )
+        self.framework = goes_to.framework
+        self._hand_over = goes_to.hand_over
         options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
         plan_ = plan(source, options)
         self._source = plan_.source
@@ -131,10 +157,9 @@ class Loader:
             plan_,
             seed=seed,
             ahead=max_queue_size if plan_.workers else 1,
-            kept=KEPT[framework],
             ordered=ordered,
             environment=dict(worker_env or {}),
-            collect_garbage=(lambda: gc.collect(0)) if framework == "torch" else None,
+            target=goes_to,
             hooks=self._epoch_hooks,
         )
         self._close = weakref.finalize(self, self._engine.close)

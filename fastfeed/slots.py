@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from typing import Protocol
 
 from fastfeed._core import (
     NO_SEGMENT,
     Batch,
     Belt,
+    DeviceLease,
     Lease,
     Segment,
     create_memory,
@@ -37,6 +39,16 @@ LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
 
 
+class Reader(Protocol):
+    """Who else reads slots: a device."""
+
+    def announce(self, number: int, segment: Segment) -> None:
+        """Learn of a new segment, before any ticket names it."""
+
+    def retire(self, number: int) -> None:
+        """Forget a segment that no ticket names any more."""
+
+
 class Slots:
     """Owns the slots that the belt gives to tickets; gives leases to batches.
 
@@ -48,6 +60,8 @@ class Slots:
         Are told of each new segment.
     collect_garbage : callable or None
         Called when slots run low, for frameworks that leave batches in reference cycles.
+    reader : Reader or None
+        Is told of each new segment too.
     """
 
     def __init__(
@@ -56,12 +70,14 @@ class Slots:
         pool: Pool,
         belt: Belt,
         collect_garbage: Callable[[], object] | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.count = count
         self.slot_bytes = 0  # not known yet
         self._pool = pool
         self._belt = belt
         self._collect_garbage = collect_garbage
+        self._reader = reader
         self._poison = os.environ.get("FASTFEED_DEBUG", "0") not in ("", "0")
         self._segments: dict[int, Segment] = {}
         self._current = -1
@@ -76,6 +92,10 @@ class Slots:
 
     def release(self, batch: Batch) -> None:
         """Give back what belongs to a batch that nobody will see."""
+        if batch.uploaded:
+            batch.device_lease()  # and drop it
+            self._retire_unbound()
+            return
         if batch.spilled:
             self._pool.collect(batch)
         self._release_slot(batch)
@@ -95,6 +115,8 @@ class Slots:
             if not self._segments[number].bound:
                 del self._segments[number]
                 self._pool.retire(number)
+                if self._reader is not None:
+                    self._reader.retire(number)
 
     def lease(self, batch: Batch) -> Lease:
         """Return a lease on a finished batch; its bytes start at offset 0."""
@@ -106,6 +128,11 @@ class Slots:
         lease = segment.lease(batch.offset // segment.stride)
         self._retire_unbound()
         return self._spare(lease, batch) if self._few_left() else lease
+
+    def device_lease(self, batch: Batch) -> DeviceLease:
+        """Return the lease of a batch that was uploaded; its slot is none of our business now."""
+        self._retire_unbound()
+        return batch.device_lease()
 
     def _few_left(self) -> bool:
         segment = self._segments[self._current]
@@ -159,6 +186,8 @@ class Slots:
             self._current += 1
             self._segments[self._current] = segment
             self._pool.announce(self._current, segment, fd)
+            if self._reader is not None:
+                self._reader.announce(self._current, segment)
             self._belt.use(segment, self._current, self.count - FEW)
             self._retire_unbound()
         finally:

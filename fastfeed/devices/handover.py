@@ -9,7 +9,7 @@ read a batch after the call that was given it has returned.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastfeed._core import Lease, views
@@ -18,8 +18,9 @@ from fastfeed.structure import ArrayLeaf, Tree, children_of, rebuild
 
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
-Convert = Callable[[Lease, ArrayLeaf], Any]
-HandOver = Callable[[Lease, Tree], Tree]
+Convert = Callable[[Any, ArrayLeaf], Any]
+HandOver = Callable[[Any, Tree], Tree]
+"""Of a lease, in host memory or on a device, and a skeleton."""
 
 
 def dlpack_types() -> dict[str, tuple[int, int]]:
@@ -46,18 +47,38 @@ def hand_over_to(framework: str) -> HandOver:
     ArgumentError
         If the framework is unknown or not installed.
     """
+    if framework == "cupy":
+        raise ArgumentError(
+            'CuPy has arrays on GPUs only: add device="cuda", or choose another framework.',
+            repr(framework),
+        )
     if framework not in FRAMEWORKS:
         raise ArgumentError(
             f"framework must be one of {', '.join(map(repr, FRAMEWORKS))}.", repr(framework)
         )
     if framework == "numpy":
         return numpy_views
+    import_tensor = import_framework(framework, IMPORTERS)
+    return functools.partial(convert_leaves, through_dlpack(import_tensor))
+
+
+def import_framework(
+    framework: str, importers: Mapping[str, Callable[[], Callable[[Any], Any]]]
+) -> Callable[[Any], Any]:
+    """Import a framework; return its function that takes a DLPack tensor.
+
+    Raises
+    ------
+    ArgumentError
+        It is not installed.
+    """
     try:
-        return functools.partial(convert_leaves, through_dlpack(IMPORTERS[framework]()))
+        return importers[framework]()
     except ImportError as error:
+        extra = "cuda13" if framework == "cupy" else framework
         raise ArgumentError(
             f"framework={framework!r} needs a package that cannot be imported here ({error}). "
-            f"Install it, for example: pip install 'fastfeed[{framework}]'.",
+            f"Install it, for example: pip install 'fastfeed[{extra}]'.",
             repr(framework),
         ) from error
 
@@ -124,7 +145,7 @@ IMPORTERS: dict[str, Callable[[], Callable[[Any], Any]]] = {
 }
 
 
-def convert_leaves(convert: Convert, lease: Lease, skeleton: Tree) -> Tree:
+def convert_leaves(convert: Convert, lease: Any, skeleton: Tree) -> Tree:
     """Return the batch: the skeleton with a tensor in the place of each array leaf."""
     if type(skeleton) is ArrayLeaf:
         return convert(lease, skeleton)

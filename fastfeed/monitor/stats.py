@@ -8,8 +8,55 @@ from fastfeed.errors import gib
 
 
 @dataclass(frozen=True)
+class DeviceStats:
+    """What has gone to a GPU, since the loader was made.
+
+    Attributes
+    ----------
+    name : str
+        Of the GPU, with its number: ``"cuda:0 NVIDIA H100"``.
+    pinned : bool or None
+        The GPU reads the slots directly. None: there are none yet. False: the driver refused to
+        page-lock them, and each batch is copied once more on the host.
+    registered_bytes, register_seconds : int, float
+        Page-locked, and the time that it took.
+    uploads, upload_bytes : int
+        Batches copied to the GPU, and the bytes of their arrays.
+    host_copies : int
+        Batches copied on the host on their way from a slot to the GPU: those that came in memory
+        of their own because their slot was too small or not there yet, and all of them where
+        `pinned` is False.
+    waiting : int
+        Batches that wait on the GPU, now.
+    buffers, buffer_bytes : int
+        That batches take up on the GPU.
+    """
+
+    name: str
+    pinned: bool | None
+    registered_bytes: int
+    register_seconds: float
+    uploads: int = 0
+    upload_bytes: int = 0
+    host_copies: int = 0
+    waiting: int = 0
+    buffers: int = 0
+    buffer_bytes: int = 0
+
+    def __str__(self) -> str:
+        """Write the totals for people."""
+        pinned = {None: "no slots yet", True: "page-locked", False: "NOT page-locked"}[self.pinned]
+        return (
+            f"device: {self.name}; {self.uploads} uploads, {gib(self.upload_bytes)}, "
+            f"{self.host_copies} with a copy on the host; {self.waiting} waiting in "
+            f"{self.buffers} buffers, {gib(self.buffer_bytes)}\n"
+            f"slots: {pinned}, {gib(self.registered_bytes)} in {self.register_seconds:.3f} s"
+        )
+
+
+@dataclass(frozen=True)
 class Stats:
-    """A loader's running totals since it was made; ``print`` shows them in three lines.
+    """A loader's running totals since it was made; ``print`` shows them in a few lines.
 
     Attributes
     ----------
@@ -21,7 +68,8 @@ class Stats:
         Time that ``next()`` spent waiting because no batch was ready (with ``workers=0``: the
         whole making).
     ready : int
-        Batches that are finished and wait to be taken, now.
+        Batches that are finished and wait to be taken, now; those that wait on a GPU are not among
+        them.
     worker_restarts : int
         Worker processes that died and were replaced.
     workers : int
@@ -32,6 +80,8 @@ class Stats:
     slots, slot_bytes : int
         Batches that fit into shared memory at the same time, and bytes of each (0 until the first
         batch has shown how large they are). Those that are not `ahead` are for batches in use.
+    device : DeviceStats or None
+        What has gone to a GPU.
     """
 
     batches: int
@@ -43,6 +93,7 @@ class Stats:
     ahead: int
     slots: int
     slot_bytes: int
+    device: DeviceStats | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -70,5 +121,5 @@ class Stats:
             f"waited {self.wait_seconds:.3f} s for them\n"
             f"queue: {self.ready} of at most {self.ahead} ready; "
             f"{self.workers} workers, {self.worker_restarts} replaced\n"
-            f"memory: {sizes} x {memory}"
+            f"memory: {sizes} x {memory}" + (f"\n{self.device}" if self.device else "")
         )

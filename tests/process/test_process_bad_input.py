@@ -54,8 +54,7 @@ def refused(match: str, kind: type[Exception], source, **options) -> None:
         ("batch_size", -3, "batch_size must be an integer from 1"),
         ("seed", -1, "seed must be an integer from 0"),
         ("framework", "caffe", "framework must be one of 'numpy', 'torch', 'tensorflow', 'jax'"),
-        ("framework", None, "framework must be one of"),
-        ("device", "cuda", "device must be None"),
+        ("device", "tpu", "device must be None"),
     ],
 )
 def test_arguments_out_of_range(option, value, rule):

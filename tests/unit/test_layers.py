@@ -98,7 +98,7 @@ def test_the_core_imports_only_the_errors() -> None:
         for line in path.read_text().splitlines()
         if "import" in line and "fastfeed" in line
     ]
-    assert lines == ["from fastfeed.errors import CoreError"]
+    assert lines == ["from fastfeed.errors import CoreError, device_error"]
 
 
 def test_the_native_core_knows_no_python() -> None:

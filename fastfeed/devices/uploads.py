@@ -1,0 +1,122 @@
+"""The parent's side of the upload thread: what `Slots` and `Feed` need of it."""
+
+from __future__ import annotations
+
+import time
+
+from fastfeed._core import Batch, Device, DeviceLease, Lease, Monitor, Ring, Segment, Uploader
+from fastfeed.devices.cuda import Pinning
+from fastfeed.errors import ArgumentError, DeviceError, gib
+
+HANDED_OUT = 2
+"""Buffers beyond those that wait: one is being trained on, the one before has just been left."""
+PATIENCE_S = 30.0
+"""So long a fixed buffer may be missing before that is an error. JAX lets go late."""
+
+
+class Uploads:
+    """Takes finished batches from the ring to a GPU.
+
+    Parameters
+    ----------
+    waiting : int
+        Batches that wait on the device, at the most.
+    fixed : bool
+        Exactly `waiting` buffers, in turn, at the same addresses for ever.
+    """
+
+    def __init__(
+        self, device: Device, ring: Ring, *, waiting: int, fixed: bool, ordered: bool
+    ) -> None:
+        if fixed and waiting < 2:
+            raise ArgumentError(
+                "stable_addresses needs device_queue_size=2 or more: while you use one buffer, "
+                "the next batch is written into another.",
+                f"device_queue_size={waiting}",
+            )
+        self.pinning = Pinning(device)
+        buffers = waiting if fixed else waiting + HANDED_OUT
+        self._uploader = Uploader(device, ring, waiting, buffers, fixed, ordered)
+        self._fixed_bytes = 0 if fixed else None
+        self._starved_since: float | None = None
+
+    # -- slots ------------------------------------------------------------------------------
+
+    def announce(self, number: int, segment: Segment) -> None:
+        """Page-lock a segment and take batches from it.
+
+        Raises
+        ------
+        DeviceError
+            The addresses are to be stable, and batches have become larger.
+        """
+        if self._fixed_bytes:
+            raise DeviceError(
+                f"With stable_addresses every batch must fit into a buffer of the first one's "
+                f"size, {gib(self._fixed_bytes)}, and now one of {gib(segment.stride)} came. Give "
+                "the source a spec with the largest shapes, or leave out stable_addresses."
+            )
+        if self._fixed_bytes is not None:
+            self._fixed_bytes = segment.stride
+        self.pinning.announce(number, segment)
+        self._uploader.use(number, segment, bool(self.pinning.pinned))
+
+    def retire(self, number: int) -> None:
+        """Forget a segment that no ticket names any more."""
+        self._uploader.forget(number)
+
+    # -- batches ----------------------------------------------------------------------------
+
+    @property
+    def taken(self) -> int:
+        """Batches that `take` and `take_wait` have returned."""
+        return self._uploader.taken
+
+    def take(self) -> Batch | None:
+        """Return a batch that has arrived, or is passed on as it is."""
+        return self._uploader.take()
+
+    def take_wait(self, monitor: Monitor | None, deaths_seen: int) -> Batch | None:
+        """Return the same after a sleep, which may end early.
+
+        Raises
+        ------
+        DeviceError
+            The driver failed, or a fixed buffer does not become free.
+        """
+        batch = self._uploader.take_wait(monitor, deaths_seen)
+        self._check_starved(batch is None and self._uploader.is_starved)
+        return batch
+
+    def upload(self, lease: Lease, batch: Batch) -> DeviceLease:
+        """Upload a batch that lies in no slot."""
+        while (sent := self._uploader.send(lease, batch.data_bytes, batch)) is None:
+            self._check_starved(True)
+            time.sleep(0.001)
+        return sent
+
+    def _check_starved(self, starved: bool) -> None:
+        if not starved:
+            self._starved_since = None
+        elif self._starved_since is None:
+            self._starved_since = time.monotonic()
+        elif time.monotonic() - self._starved_since > PATIENCE_S:
+            raise DeviceError(
+                f"No batch can be uploaded: with stable_addresses the next one has to go where an "
+                f"earlier one lies that is still referenced, for {PATIENCE_S:g} s now. Drop each "
+                "batch before you ask for the one after the next, or raise device_queue_size."
+            )
+
+    def skip_below(self, sequence: int) -> None:
+        """Do not upload batches of a loop that was left."""
+        self._uploader.skip_below(sequence)
+
+    # -- all of it --------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Return the running totals."""
+        return self._uploader.counts
+
+    def close(self) -> None:
+        """End the thread. Batches that were handed out stay valid."""
+        self._uploader.stop()
