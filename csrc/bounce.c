@@ -2,43 +2,43 @@
 
 #include "copy.h"
 
-/* Wait until the lane's last upload has read it. */
-static int clear(ff_bounce_lane *lane, ff_cuda_error *error) {
-  if (!lane->reader) return 0;
-  int rc = ff_buffer_wait(lane->reader, error);
-  ff_buffer_release(lane->reader);
-  lane->reader = NULL;
-  return rc;
-}
-
-static void grow(const ff_cuda *cuda, ff_bounce_lane *lane, size_t bytes) {
-  if (lane->bytes >= bytes || lane->refused) return;
+static void free_lane(ff_bounce_lane *lane, const ff_cuda *cuda) {
   if (lane->host) cuda->MemFreeHost(lane->host);
-  lane->host = NULL;
-  lane->refused = cuda->MemHostAlloc(&lane->host, bytes, FF_CU_HOST_PORTABLE) != 0;
-  lane->bytes = lane->refused ? 0 : bytes;
+  if (lane->read) cuda->EventDestroy(lane->read);
+  *lane = (ff_bounce_lane){0};
 }
 
-int ff_bounce_copy(ff_bounce *bounce, const void *from, size_t bytes, ff_buffer *buffer,
-                   ff_cu_stream stream, ff_cuda_error *error) {
-  const ff_cuda *cuda = ff_device_driver(ff_pool_device(ff_buffer_pool(buffer)));
+/* Whoever is refused once is not asked again. */
+static bool has_room(ff_bounce *bounce, ff_bounce_lane *lane, const ff_cuda *cuda, size_t bytes) {
+  if (bounce->refused) return false;
+  if (lane->bytes >= bytes) return true;
+  free_lane(lane, cuda);
+  bounce->refused = cuda->MemHostAlloc(&lane->host, bytes, FF_CU_HOST_PORTABLE) ||
+                    cuda->EventCreate(&lane->read, FF_CU_EVENT_NO_TIMING | FF_CU_EVENT_BLOCKING);
+  if (!bounce->refused) lane->bytes = bytes;
+  return !bounce->refused;
+}
+
+static int copy_by_lane(ff_bounce_lane *lane, const ff_cuda *cuda, ff_cu_pointer to,
+                        const void *from, size_t bytes, ff_cu_stream stream,
+                        ff_cuda_error *error) {
+  ff_copy(lane->host, from, bytes);
+  int rc = FF_CU(cuda, error, MemcpyHtoDAsync, to, lane->host, bytes, stream);
+  return rc ? rc : FF_CU(cuda, error, EventRecord, lane->read, stream);
+}
+
+int ff_bounce_copy(ff_bounce *bounce, const ff_cuda *cuda, ff_cu_pointer to, const void *from,
+                   size_t bytes, ff_cu_stream stream, ff_cuda_error *error) {
   ff_bounce_lane *lane = &bounce->lanes[bounce->turn++ % FF_BOUNCES];
-  int rc = clear(lane, error);
+  int rc = lane->read ? FF_CU(cuda, error, EventSynchronize, lane->read) : 0;
   if (rc) return rc;
-  grow(cuda, lane, bytes);
-  if (!lane->refused) {
-    ff_copy(lane->host, from, bytes);
-    from = lane->host;
-    lane->reader = buffer;
-    ff_buffer_retain(buffer);
-  }
-  return FF_CU(cuda, error, MemcpyHtoDAsync, ff_buffer_pointer(buffer), from, bytes, stream);
+  if (has_room(bounce, lane, cuda, bytes))
+    return copy_by_lane(lane, cuda, to, from, bytes, stream, error);
+  rc = FF_CU(cuda, error, MemcpyHtoDAsync, to, from, bytes, stream);
+  /* Where the device reads ordinary memory itself, the call may return before it has. */
+  return rc ? rc : FF_CU(cuda, error, StreamSynchronize, stream);
 }
 
-void ff_bounce_close(ff_bounce *bounce, ff_device *device) {
-  ff_cuda_error ignored;
-  for (uint32_t i = 0; i < FF_BOUNCES; i++) {
-    clear(&bounce->lanes[i], &ignored);
-    if (bounce->lanes[i].host) ff_device_driver(device)->MemFreeHost(bounce->lanes[i].host);
-  }
+void ff_bounce_close(ff_bounce *bounce, const ff_cuda *cuda) {
+  for (uint32_t i = 0; i < FF_BOUNCES; i++) free_lane(&bounce->lanes[i], cuda);
 }

@@ -28,7 +28,7 @@ typedef struct ff_buffer ff_buffer;
  * more are in use. `fixed`: exactly `usual`, which take turns, at the same addresses for ever.
  * -ENOMEM. */
 int ff_pool_open(ff_device *device, uint32_t usual, bool fixed, ff_pool **pool);
-/* The owner is done with it. */
+/* The owner is done with it. What is free goes now, what is in use with the last of its users. */
 void ff_pool_close(ff_pool *pool);
 
 ff_device *ff_pool_device(const ff_pool *pool);
@@ -38,8 +38,9 @@ ff_a32 *ff_pool_bell(ff_pool *pool);
 void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes);
 
 /* A buffer of at least `bytes`, which `stream` may write to: it has been told to wait for all
- * former uses. -EAGAIN: the fixed one whose turn it is has still a user. -EMSGSIZE: the fixed ones
- * are smaller. In the device's context. */
+ * former uses. -EAGAIN: the fixed one whose turn it is has still a user, or the device cannot be
+ * waited for while somebody captures a graph. -EMSGSIZE: the fixed ones are smaller. In the
+ * device's context. Any thread. */
 int ff_pool_take(ff_pool *pool, uint64_t bytes, ff_cu_stream stream, ff_buffer **buffer,
                  ff_cuda_error *error);
 
@@ -57,7 +58,8 @@ int ff_buffer_has_arrived(ff_buffer *buffer, ff_cuda_error *error);
 int ff_buffer_wait(ff_buffer *buffer, ff_cuda_error *error);
 
 /* `stream` will read the bytes: it waits for them, and the buffer for it. Handles as in DLPack: 1
- * is the legacy default stream, 2 the thread's default stream. */
+ * is the legacy default stream, 2 the thread's default stream. It must not be destroyed before the
+ * buffer's last user is gone. For a stream that is being captured the host waits. */
 int ff_buffer_hand_to(ff_buffer *buffer, ff_cu_stream stream, ff_cuda_error *error);
 /* Streams that nobody can name will read the bytes. */
 void ff_buffer_is_used_anywhere(ff_buffer *buffer);

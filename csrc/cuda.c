@@ -40,7 +40,7 @@ int ff_cuda_check(const ff_cuda *cuda, int code, const char *call, ff_cuda_error
   return code;
 }
 
-static int our_own(int code, const char *call, const char *text, ff_cuda_error *error) {
+int ff_cuda_own_error(int code, const char *call, const char *text, ff_cuda_error *error) {
   error->code = code;
   snprintf(error->call, sizeof error->call, "%s", call);
   snprintf(error->text, sizeof error->text, "%s", text ? text : strerror(-code));
@@ -52,10 +52,10 @@ static int our_own(int code, const char *call, const char *text, ff_cuda_error *
 /* The library stays loaded: a driver that is unloaded under a framework's feet takes it along. */
 static int load(const char *library, ff_cuda *cuda, ff_cuda_error *error) {
   void *handle = dlopen(library ? library : USUAL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) return our_own(-ENOENT, "dlopen", dlerror(), error);
+  if (!handle) return ff_cuda_own_error(-ENOENT, "dlopen", dlerror(), error);
 #define FIND(name, symbol, parameters)              \
   *(void **)&cuda->name = dlsym(handle, symbol);    \
-  if (!cuda->name) return our_own(-ENOSYS, symbol, dlerror(), error);
+  if (!cuda->name) return ff_cuda_own_error(-ENOSYS, symbol, dlerror(), error);
   FF_CUDA_FUNCTIONS(FIND)
 #undef FIND
   return 0;
@@ -71,7 +71,7 @@ static int find(ff_device *device, ff_cuda_error *error) {
   if (device->ordinal < 0 || device->ordinal >= count) {
     char text[64];
     snprintf(text, sizeof text, "%d device%s", count, count == 1 ? "" : "s");
-    return our_own(-ENODEV, "cuDeviceGetCount", text, error);
+    return ff_cuda_own_error(-ENODEV, "cuDeviceGetCount", text, error);
   }
   if ((rc = FF_CU(cuda, error, DeviceGet, &device->device, device->ordinal))) return rc;
   rc = FF_CU(cuda, error, DeviceGetName, device->name, sizeof device->name, device->device);
@@ -81,13 +81,14 @@ static int find(ff_device *device, ff_cuda_error *error) {
 
 int ff_device_open(const char *library, int ordinal, ff_device **result, ff_cuda_error *error) {
   ff_device *device = calloc(1, sizeof *device);
-  if (!device) return our_own(-ENOMEM, "calloc", NULL, error);
+  if (!device) return ff_cuda_own_error(-ENOMEM, "calloc", NULL, error);
   device->owner = getpid();
   device->ordinal = ordinal;
   ff_store_relaxed32(&device->holders, 1);
   int rc = load(library, &device->cuda, error);
   if (!rc) rc = find(device, error);
-  if (!rc) rc = FF_CU(&device->cuda, error, PrimaryCtxRetain, &device->context, device->device);
+  if (!rc)
+    rc = FF_CU(&device->cuda, error, DevicePrimaryCtxRetain, &device->context, device->device);
   if (rc) {
     free(device);
     return rc;
@@ -104,7 +105,7 @@ void ff_device_retain(ff_device *device) {
 void ff_device_release(ff_device *device) {
   /* SYNC device: release and acquire in one. The context goes after everybody's last call. */
   if (ff_sub_acq_rel32(&device->holders, 1) != 1) return;
-  if (ff_device_is_ours(device)) device->cuda.PrimaryCtxRelease(device->device);
+  if (ff_device_is_ours(device)) device->cuda.DevicePrimaryCtxRelease(device->device);
   free(device);
   ff_add_relaxed32(&devices_alive, UINT32_MAX); /* minus one */
 }
@@ -117,6 +118,9 @@ int ff_device_driver_version(const ff_device *device) { return device->driver_ve
 bool ff_device_is_ours(const ff_device *device) { return device->owner == getpid(); }
 
 int ff_device_enter(const ff_device *device, ff_cuda_error *error) {
+  if (!ff_device_is_ours(device))
+    return ff_cuda_own_error(-EPERM, "fork", "this process is a fork of the one that uses the GPU",
+                             error);
   return FF_CU(&device->cuda, error, CtxPushCurrent, device->context);
 }
 

@@ -24,6 +24,7 @@ typedef unsigned long long ff_cu_pointer; /* in device memory */
 enum {
   FF_CU_OUT_OF_MEMORY = 2,
   FF_CU_NOT_READY = 600,
+  FF_CU_CAPTURE_UNSUPPORTED = 900,
   FF_CU_HOST_PORTABLE = 1, /* pinned for every context */
   FF_CU_STREAM_NON_BLOCKING = 1,
   FF_CU_EVENT_BLOCKING = 1,
@@ -41,8 +42,8 @@ enum {
   F(DeviceGet, "cuDeviceGet", (int *device, int ordinal))                                        \
   F(DeviceGetName, "cuDeviceGetName", (char *name, int bytes, int device))                       \
   F(DeviceGetPCIBusId, "cuDeviceGetPCIBusId", (char *id, int bytes, int device))                 \
-  F(PrimaryCtxRetain, "cuDevicePrimaryCtxRetain", (ff_cu_context *context, int device))          \
-  F(PrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", (int device))                             \
+  F(DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", (ff_cu_context *context, int device))    \
+  F(DevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", (int device))                       \
   F(CtxPushCurrent, "cuCtxPushCurrent_v2", (ff_cu_context context))                              \
   F(CtxPopCurrent, "cuCtxPopCurrent_v2", (ff_cu_context *context))                               \
   F(CtxSynchronize, "cuCtxSynchronize", (void))                                                  \
@@ -100,7 +101,7 @@ int ff_device_driver_version(const ff_device *device); /* 12040: CUDA 12.4 */
 bool ff_device_is_ours(const ff_device *device);
 
 /* Make the device's context current in this thread, and what was so before again. For every call
- * below, and whatever else needs a context. */
+ * below, and whatever else needs a context. -EPERM in a fork: the driver is not asked. */
 int ff_device_enter(const ff_device *device, ff_cuda_error *error);
 void ff_device_leave(const ff_device *device);
 
@@ -110,6 +111,8 @@ size_t ff_device_free_bytes(const ff_device *device);
 /* Devices that somebody holds; tests end by asserting that there is none. */
 uint32_t ff_devices_alive(void);
 
+/* Fill `error` with a failure of our own and return `code`. `text` NULL: the errno's. */
+int ff_cuda_own_error(int code, const char *call, const char *text, ff_cuda_error *error);
 /* Fill `error` and return its code, unless `code` is 0. */
 int ff_cuda_check(const ff_cuda *cuda, int code, const char *call, ff_cuda_error *error);
 /* ff_cuda_check around a call of the driver's: FF_CU(cuda, error, MemFree, pointer) */

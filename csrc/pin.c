@@ -45,7 +45,7 @@ static int register_chunks(pinned *pin, uint8_t *base, uint64_t bytes, ff_cuda_e
 int ff_pin(ff_device *device, ff_segment *segment, uint64_t most_bytes, ff_cuda_error *error) {
   uint64_t stride = ff_segment_stride(segment), slots = most_bytes / stride;
   pinned *pin = malloc(sizeof *pin);
-  if (!pin) return -ENOMEM;
+  if (!pin) return ff_cuda_own_error(-ENOMEM, "malloc", NULL, error);
   *pin = (pinned){.device = device, .chunk = (slots ? slots : 1) * stride};
   ff_device_retain(device);
   int rc = ff_device_enter(device, error);

@@ -49,10 +49,12 @@ void ff_uploader_skip_below(ff_uploader *uploader, uint64_t sequence);
 
 /* The consumer. -EAGAIN: nothing has arrived. -EIO: nothing will, see ff_uploader_error(). */
 int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival);
-/* Sleeps up to `timeout_ns`; -EAGAIN also when a slot was freed, or as ff_ring_take_wait() does. */
+/* Sleeps up to `timeout_ns`; -EAGAIN also when a slot was freed, when no buffer is left (see
+ * ff_uploader_is_starved()), or as ff_ring_take_wait() does. */
 int ff_uploader_take_wait(ff_uploader *uploader, ff_arrival *arrival, const ff_a32 *alarm,
                           uint32_t alarm_seen, int64_t timeout_ns);
-/* The consumer. Upload bytes that lie in no slot; waits until they have been read. */
+/* The consumer. Upload bytes that lie in no slot; waits until they have been read. -EAGAIN as
+ * ff_pool_take(). */
 int ff_uploader_send(ff_uploader *uploader, const void *bytes, size_t size, ff_buffer **buffer,
                      ff_cuda_error *error);
 
