@@ -49,16 +49,18 @@ class LaneProcess:
 
     Parameters
     ----------
-    task : Task
-        What the contestant is to do.
+    task : with a method ``dumps``
+        What the contestant is to do, as text for `module`.
     environment : mapping of str to str
         Of its process, on top of this one's and `ENVIRONMENT`.
+    module : str
+        The lane's program.
     """
 
-    def __init__(self, task: Task, environment: Mapping[str, str]):
+    def __init__(self, task: Any, environment: Mapping[str, str], module: str = "bench.lane"):
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by __exit__)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.lane", task.dumps()],
+            [sys.executable, "-m", module, task.dumps()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -84,9 +86,9 @@ class LaneProcess:
         self._selector.close()
         self._errors.close()
 
-    def order(self) -> None:
-        """Tell the lane to go on."""
-        self._process.stdin.write(b"\n")
+    def order(self, what: str = "") -> None:
+        """Tell the lane to go on; `what` is a line that tells it more."""
+        self._process.stdin.write(f"{what}\n".encode())
         self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What fastfeed does on a GPU, beside others: see README.md."""
