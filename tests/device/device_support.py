@@ -1,0 +1,155 @@
+"""Sources for the device tests, which workers import, and what these tests share."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastfeed
+from fastfeed.structure import children_of, rebuild
+
+KINDS: dict[str, dict[str, Any]] = {
+    "processes": {"workers": 2},
+    "threads": {"workers": 2, "use_multiprocessing": False},
+    "caller": {"workers": 0},
+}
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+each_workers = pytest.mark.parametrize(
+    "kind", [KINDS["processes"], KINDS["threads"]], ids=["processes", "threads"]
+)
+
+
+class Batches:
+    """Batch i: its index, and random numbers that are the same whenever it is made in an epoch.
+
+    Parameters
+    ----------
+    length : int
+    before : callable, optional
+        Called with the index before the batch is made, in the worker.
+    rows : int or callable
+        Rows of a batch, perhaps depending on its index.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        before: Callable[[int], Any] | None = None,
+        rows: int | Callable[[int], int] = 8,
+    ) -> None:
+        self.length = length
+        self.before = before
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.before is not None:
+            self.before(index)
+        rows = self.rows(index) if callable(self.rows) else self.rows
+        noise = np.random.default_rng(index).integers(0, 256, (rows, 50), np.uint8)
+        return np.full((rows, 2), index), noise
+
+
+class Divided:
+    """A generator function that is divided among the workers: shard k gives k, k + n, k + 2 n."""
+
+    def __init__(self, length: int, before: Callable[[int], Any] | None = None) -> None:
+        self.length = length
+        self.before = before
+
+    def __call__(self, shard: int, num_shards: int) -> Iterator[np.ndarray]:
+        for number in range(shard, self.length, num_shards):
+            if self.before is not None:
+                self.before(number)
+            yield np.full((3, 2), number)
+
+
+class Fixed:
+    """Items that are given."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.items[index]
+        return item() if callable(item) else item
+
+
+def of_many_sizes(index: int) -> int:
+    """Return the rows of a batch: many are larger than all before."""
+    return (3, 100, 30, 1000, 5000)[index % 5]
+
+
+def once(marker: object) -> bool:
+    """Tell whether this is the first call with `marker` (a path), in whichever process."""
+    try:
+        os.close(os.open(str(marker), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def host(batch: Any) -> Any:
+    """Return a batch with NumPy's arrays in the place of the device's."""
+    children = children_of(batch)
+    if children is not None:
+        return rebuild(batch, [host(child) for child in children])
+    return np.array(batch) if hasattr(batch, "__array__") else batch
+
+
+def made_by_hand(source: Any, epochs: int = 1, **options: Any) -> list[list[Any]]:
+    """Return each epoch's batches as the calling thread makes them, without a device."""
+    with fastfeed.Loader(source, workers=0, **options) as loader:
+        return [[host(batch) for batch in loader] for _ in range(epochs)]
+
+
+def assert_same(given: Iterable[Any], expected: Iterable[Any]) -> None:
+    """Compare flat batches: bytes, dtypes and order."""
+    for one, other in zip(given, expected, strict=True):
+        for part, wanted in zip(one, other, strict=True):
+            array = np.asarray(part)
+            assert (array.dtype, array.shape) == (wanted.dtype, wanted.shape)
+            np.testing.assert_array_equal(array, wanted)
+
+
+def index_of(batch: Any) -> int:
+    """Return the index that a batch of `Batches` or `Divided` says it has; see that it is whole."""
+    numbers = np.asarray(batch[0] if isinstance(batch, tuple) else batch)
+    assert (numbers == numbers.flat[0]).all()
+    return int(numbers.flat[0])
+
+
+def indices(batches: Iterable[Any]) -> list[int]:
+    """Return the index of each batch; batches are dropped at once."""
+    return [index_of(batch) for batch in batches]
+
+
+def outcomes(batches: Iterable[Any]) -> list[Any]:
+    """Go through one epoch past every exception; return indices and exceptions, in order."""
+    found: list[Any] = []
+    batches = iter(batches)
+    while True:
+        try:
+            found.append(index_of(next(batches)))
+        except StopIteration:
+            return found
+        except Exception as error:
+            found.append(error)
+
+
+def wait_until_ready(loader: fastfeed.Loader, least: int = 1) -> None:
+    """Wait until so many batches lie on the device for the consumer."""
+    deadline = time.monotonic() + 10
+    while loader.stats().device.waiting < least:  # type: ignore[union-attr]
+        assert time.monotonic() < deadline, str(loader.stats())
+        time.sleep(0.002)
