@@ -32,7 +32,7 @@ int ff_pool_open(ff_device *device, uint32_t usual, bool fixed, ff_pool **pool);
 void ff_pool_close(ff_pool *pool);
 
 ff_device *ff_pool_device(const ff_pool *pool);
-/* Rung when a buffer becomes free, and by whoever else wants the thread that takes to look. */
+/* Rung when a fixed buffer becomes free, and by whoever else wants the thread that takes to look. */
 ff_a32 *ff_pool_bell(ff_pool *pool);
 /* Buffers that exist, and the bytes that they take. */
 void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes);

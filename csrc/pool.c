@@ -218,7 +218,7 @@ void ff_pool_put_back(ff_pool *pool, ff_buffer *buffer) {
   buffer->is_free = true;
   if (!pool->fixed) push_free(pool, buffer);
   pthread_mutex_unlock(&pool->lock);
-  ff_bell_ring(&pool->bell);
+  if (pool->fixed) ff_bell_ring(&pool->bell); /* others make a new one where none is free */
   let_go(pool);
 }
 

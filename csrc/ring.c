@@ -95,7 +95,7 @@ static void notify_parent(ff_ring *ring) {
 
 /* -- the parent ---------------------------------------------------------------------------- */
 
-int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence) {
+static int post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence) {
   uint64_t tail = ff_load_relaxed64(&ring->header->tail); /* only the parent writes it */
   ff_entry *entry = entry_at(ring, tail);
   /* SYNC empty: acquire. Whoever took the ticket that was here has read it. */
@@ -107,8 +107,39 @@ int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64
   ff_store_release64(&entry->word, make_word(tail, 0, entry->addressee, OPEN));
   ff_store_relaxed64(&ring->header->tail, tail + 1); /* a hint: `work` below orders the look */
   *sequence = tail;
-  wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
   return 0;
+}
+
+int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence) {
+  int rc = post(ring, ticket, worker, sequence);
+  if (!rc) wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
+  return rc;
+}
+
+/* Is there a ticket in one of these states? `states` has bit 1 << state for each. */
+static bool has_any(const ff_ring *ring, uint32_t states) {
+  uint64_t tail = ff_load_relaxed64(&ring->header->tail);
+  for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++)
+    if (states >> word_state(ff_load_relaxed64(&entry_at(ring, s)->word)) & 1) return true;
+  return false;
+}
+
+/* This thread: OPEN, `work`, a look for READY. The taker: EMPTY, `work`, a look for OPEN. Whose
+ * change of `work` comes second sees what the other did before: either the ticket is seen there,
+ * or here that the taker has nothing left to come back for. */
+int ff_ring_post_quietly(ff_ring *ring, const ff_ticket *ticket, uint32_t worker,
+                         uint64_t *sequence) {
+  int rc = post(ring, ticket, worker, sequence);
+  if (rc) return rc;
+  ff_add_seq32(&ring->header->work, 1);
+  if (!has_any(ring, 1u << READY)) wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
+  return 0;
+}
+
+void ff_ring_wake_idle(ff_ring *ring) {
+  ff_add_seq32(&ring->header->work, 0); /* no change, but in the order of all changes: see above */
+  if (ff_load_seq32(&ring->header->sleepers) && has_any(ring, 1u << OPEN))
+    ff_unpark_all(&ring->header->work);
 }
 
 static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
@@ -181,12 +212,7 @@ uint32_t ff_ring_ready(const ff_ring *ring) {
 }
 
 bool ff_ring_is_making(const ff_ring *ring) {
-  uint64_t tail = ff_load_relaxed64(&ring->header->tail);
-  for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++) {
-    enum state state = word_state(ff_load_relaxed64(&entry_at(ring, s)->word));
-    if (state == OPEN || state == FILLING) return true;
-  }
-  return false;
+  return has_any(ring, 1u << OPEN | 1u << FILLING);
 }
 
 uint64_t ff_ring_outstanding(const ff_ring *ring) {

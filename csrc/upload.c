@@ -106,7 +106,8 @@ int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival) {
   bool failed = ff_load_acquire32(&uploader->failed);
   if (!ff_arrivals_take(&uploader->arrivals, arrival)) return failed ? -EIO : -EAGAIN;
   uploader->took_spilled = arrival->batch.result.kind == FF_DATA && arrival->batch.result.spilled;
-  ff_bell_ring(ff_pool_bell(uploader->pool));
+  /* As long as a batch waits, the thread comes by itself: see sleep_without_room(). */
+  if (!ff_arrivals_on_device(&uploader->arrivals)) ff_bell_ring(ff_pool_bell(uploader->pool));
   return 0;
 }
 
@@ -120,6 +121,7 @@ int ff_uploader_take_wait(ff_uploader *uploader, ff_arrival *arrival, const ff_a
   uint32_t seen = ff_bell_listen(&uploader->arrivals.bell);
   if ((rc = ff_uploader_take(uploader, arrival)) != -EAGAIN) return rc;
   if (alarm && ff_load_acquire32(alarm) != alarm_seen) return -EAGAIN;
+  ff_ring_wake_idle(&uploader->ring); /* what was posted quietly is waited for now */
   ff_park(&uploader->arrivals.bell, seen, timeout_ns);
   return ff_uploader_take(uploader, arrival);
 }

@@ -9,6 +9,7 @@
 /* A sleep's end. Nothing depends on it but how soon a death is passed on that falls between two
  * looks of this thread, and that the consumer hears of a buffer that stays away. */
 #define SECOND 1000000000
+#define SHORTEST_NAP 50000
 
 static void fail(ff_uploader *uploader, const ff_cuda_error *error) {
   pthread_mutex_lock(&uploader->lock);
@@ -174,11 +175,16 @@ static bool has_room(ff_uploader *uploader) {
   return ff_arrivals_have_room(&uploader->arrivals) && has_buffer(uploader);
 }
 
+/* To be woken would cost the training thread a system call for each batch. So this thread comes by
+ * itself, after ever longer naps: it is late by no more than it has waited already, which is about
+ * a step, and that long the batches suffice that wait on the device. With the last of them the
+ * consumer rings. */
 static void sleep_without_room(ff_uploader *uploader) {
   ff_a32 *bell = ff_pool_bell(uploader->pool);
   uint32_t seen = ff_bell_listen(bell);
   if (has_room(uploader) || has_failed(uploader) || is_stopping(uploader)) return;
-  ff_park(bell, seen, SECOND);
+  ff_park(bell, seen, uploader->nap_ns);
+  uploader->nap_ns = uploader->nap_ns < SECOND / 2 ? 2 * uploader->nap_ns : SECOND;
   ff_bell_ring(&uploader->arrivals.bell); /* still starved, perhaps, or a worker has died */
 }
 
@@ -201,8 +207,10 @@ static bool take_batch(ff_uploader *uploader, ff_batch *batch) {
 static void one_turn(ff_uploader *uploader) {
   ff_batch batch;
   reap(uploader);
+  ff_ring_wake_idle(&uploader->ring);
   bool room = !has_failed(uploader) && has_room(uploader);
   if (has_failed(uploader)) return;
+  if (room) uploader->nap_ns = SHORTEST_NAP;
   if (room && take_batch(uploader, &batch))
     pass_on(uploader, &batch);
   else if (uploader->copies)
@@ -227,6 +235,7 @@ static void work(ff_uploader *uploader) {
   /* Or events asked for here would spoil the capture of a graph in another thread. */
   if (FF_CU(uploader->cuda, &error, ThreadExchangeStreamCaptureMode, &mode))
     fail(uploader, &error);
+  uploader->nap_ns = SHORTEST_NAP;
   while (!is_stopping(uploader) && !has_failed(uploader)) one_turn(uploader);
   finish(uploader);
 }

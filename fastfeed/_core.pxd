@@ -150,6 +150,8 @@ cdef extern from "ring.h" nogil:
                      uint32_t spin)
     int ff_ring_attach(ff_ring *ring, void *memory, size_t size)
     int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence)
+    int ff_ring_post_quietly(ff_ring *ring, const ff_ticket *ticket, uint32_t worker,
+                             uint64_t *sequence)
     int ff_ring_take_wait(ff_ring *ring, bint ordered, ff_batch *batch, const ff_a32 *alarm,
                           uint32_t alarm_seen, int64_t timeout_ns)
     int ff_ring_take(ff_ring *ring, bint ordered, ff_batch *batch)

@@ -58,6 +58,8 @@ cdef class Belt:
         Handed out so far.
     run : Run or None
         What is posted next.
+    quiet : bool
+        Leave it to the upload thread to wake workers, as long as it has something to do.
     """
 
     cdef Ring ring
@@ -69,6 +71,7 @@ cdef class Belt:
     cdef public uint64_t batches
     cdef public uint64_t data_bytes
     cdef public Run run
+    cdef public bint quiet
     # where batches go
     cdef Segment segment
     cdef uint32_t number
@@ -138,7 +141,9 @@ cdef class Belt:
             ticket.segment = self.number
             ticket.capacity = ff_segment_stride(self.segment.segment)
             ticket.offset = slot * ticket.capacity
-        if ff_ring_post(&self.ring.ring, &ticket, run.worker, &self.posted) != 0:
+        cdef int full = (ff_ring_post_quietly if self.quiet else ff_ring_post)(
+            &self.ring.ring, &ticket, run.worker, &self.posted)
+        if full:
             # Unordered: a slow ticket has been overtaken by all the others that there are.
             if self.segment is not None:
                 self.segment.release(slot)

@@ -233,6 +233,10 @@ cdef class DeviceTensor(Array):
             self.lease.used_anywhere()
         else:
             self.lease.hand_to(1 if stream is None else stream)
+        return self.capsule()
+
+    def capsule(self):
+        """A new capsule, itself a user of the buffer. For a stream that the lease was handed to."""
         cdef DLManagedTensor *managed = ff_buffer_dlpack(
             self.lease.buffer, self.offset, self.dtype, self.ndim, self.shape)
         if managed == NULL:

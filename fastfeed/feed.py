@@ -71,6 +71,7 @@ class Feed:
         self._schedule = schedule
         self._uploads = uploads
         self._intake = uploads or ring
+        belt.quiet = uploads is not None
         self._take = uploads.take if uploads else functools.partial(ring.take, ordered)
         self._take_wait = (
             uploads.take_wait if uploads else functools.partial(ring.take_wait, ordered)

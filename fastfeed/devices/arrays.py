@@ -58,7 +58,26 @@ def check_cupy(cupy: Any) -> None:
         )
 
 
-DEVICE_IMPORTERS = {**IMPORTERS, "cupy": cupy_importer}
+def torch_importer() -> Callable[[Any], Any]:
+    """Import PyTorch. It reads on its current stream, which is told once a batch."""
+    import torch
+
+    from_dlpack = torch.utils.dlpack.from_dlpack
+    return lambda tensor: from_dlpack(tensor.capsule())
+
+
+def torch_stream(ordinal: int) -> Callable[[], int]:
+    """Return what gives PyTorch's current stream, as DLPack numbers it."""
+    import torch
+
+    current_stream = torch.cuda.current_stream
+    return lambda: current_stream(ordinal).cuda_stream or LEGACY_STREAM
+
+
+LEGACY_STREAM = 1
+DEVICE_IMPORTERS = {**IMPORTERS, "cupy": cupy_importer, "torch": torch_importer}
+CURRENT_STREAMS = {"torch": torch_stream}
+"""Where it is quicker to ask for the stream once than to be told it with each array."""
 
 
 def current_ordinal(framework: str) -> int:
@@ -131,12 +150,16 @@ def hand_over_device(framework: str, ordinal: int, synchronise: bool) -> HandOve
     import_tensor = import_framework(framework, DEVICE_IMPORTERS)
     check_sees_gpu(framework, ordinal)
     anywhere = synchronise or framework in ("jax", "tensorflow")
+    find_stream = CURRENT_STREAMS.get(framework)
+    current_stream = find_stream(ordinal) if find_stream else None
 
     def hand_over(lease: Any, skeleton: Tree) -> Tree:
         if synchronise:
             lease.wait()
         if anywhere:
             lease.used_anywhere()
+        if current_stream is not None:
+            lease.hand_to(current_stream())
         return convert_leaves(convert, lease, skeleton)
 
     def convert(lease: DeviceLease, leaf: ArrayLeaf) -> Any:

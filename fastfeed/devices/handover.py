@@ -103,10 +103,11 @@ def through_dlpack(import_tensor: Callable[[Any], Any]) -> Convert:
 
 
 def torch_importer() -> Callable[[Any], Any]:
-    """Import PyTorch."""
+    """Import PyTorch, which takes a bare capsule in half the time of an object that makes one."""
     import torch
 
-    return torch.utils.dlpack.from_dlpack  # type: ignore[no-any-return]
+    from_dlpack = torch.utils.dlpack.from_dlpack
+    return lambda tensor: from_dlpack(tensor.__dlpack__())
 
 
 def tensorflow_importer() -> Callable[[Any], Any]:
