@@ -104,6 +104,11 @@ class Gpu:
         code = getattr(self.library, name)(*arguments)
         assert code == 0, f"{name} returned {code}"
 
+    def synchronise(self, stream: ctypes.c_void_p | None = None) -> None:
+        """Wait for the framework's stream, or another one."""
+        with self:
+            self.call("cuStreamSynchronize", self.stream if stream is None else stream)
+
     # -- looking at it ------------------------------------------------------------------------
 
     def live(self, what: str = "all") -> int:
@@ -130,8 +135,8 @@ class Gpu:
     def read(self, pointer: int, n_bytes: int) -> bytes:
         """Read device memory after all that the framework's stream was given."""
         bytes_ = ctypes.create_string_buffer(max(n_bytes, 1))
+        self.synchronise()
         with self:
-            self.call("cuStreamSynchronize", self.stream)
             if n_bytes:
                 self.call("cuMemcpyDtoH_v2", bytes_, pointer, n_bytes)
         return bytes_.raw[:n_bytes]
@@ -143,6 +148,7 @@ class SimulatedArray:
     def __init__(self, gpu: Gpu, producer: Any) -> None:
         assert producer.__dlpack_device__()[0] == 2
         self.gpu = gpu
+        self.producer = producer
         self.capsule = producer.__dlpack__(stream=gpu.stream.value)
         pointer = api.PyCapsule_GetPointer(self.capsule, b"dltensor")
         api.PyCapsule_SetName(self.capsule, USED)
