@@ -44,6 +44,10 @@ void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes);
 int ff_pool_take(ff_pool *pool, uint64_t bytes, ff_cu_stream stream, ff_buffer **buffer,
                  ff_cuda_error *error);
 
+/* The buffer in which `pointer` points, with one user more; NULL: none that is in use. The caller
+ * must have a tensor over it. */
+ff_buffer *ff_pool_find(ff_pool *pool, ff_cu_pointer pointer);
+
 ff_cu_pointer ff_buffer_pointer(const ff_buffer *buffer);
 uint64_t ff_buffer_bytes(const ff_buffer *buffer);
 ff_pool *ff_buffer_pool(const ff_buffer *buffer);

@@ -19,11 +19,33 @@ void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+ff_buffer *ff_pool_find(ff_pool *pool, ff_cu_pointer pointer) {
+  pthread_mutex_lock(&pool->lock);
+  ff_buffer *found = pool->all;
+  while (found && pointer - found->pointer >= found->bytes) found = found->next_of_all;
+  if (found && ff_load_relaxed32(&found->users))
+    ff_buffer_retain(found); /* the caller has an array over it, which is a user */
+  else
+    found = NULL;
+  pthread_mutex_unlock(&pool->lock);
+  return found;
+}
+
 /* -- making and destroying, in the device's context ------------------------------------------ */
 
-static void count(ff_pool *pool, int buffers, uint64_t bytes) { /* under the lock */
-  pool->buffers += (uint32_t)buffers;
-  pool->bytes += bytes;
+static void enlist(ff_pool *pool, ff_buffer *buffer) { /* under the lock */
+  buffer->next_of_all = pool->all;
+  pool->all = buffer;
+  pool->buffers++;
+  pool->bytes += buffer->bytes;
+}
+
+static void delist(ff_pool *pool, const ff_buffer *buffer) { /* under the lock */
+  ff_buffer **link = &pool->all;
+  while (*link != buffer) link = &(*link)->next_of_all;
+  *link = buffer->next_of_all;
+  pool->buffers--;
+  pool->bytes -= buffer->bytes;
 }
 
 /* Errors are of no use here: what cannot be freed is gone with the context. */
@@ -71,7 +93,7 @@ static void push_free(ff_pool *pool, ff_buffer *buffer) { /* under the lock */
 static ff_buffer *pop_idle(ff_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   ff_buffer *buffer = pool->free ? pop_free(pool) : NULL;
-  if (buffer) count(pool, -1, -buffer->bytes);
+  if (buffer) delist(pool, buffer);
   pthread_mutex_unlock(&pool->lock);
   return buffer;
 }
@@ -145,7 +167,7 @@ static ff_buffer *reuse(ff_pool *pool, uint64_t bytes) {
     bool useless = pool->free && (pool->free->bytes < bytes || pool->n_free > pool->usual);
     ff_buffer *buffer = NULL;
     if (pool->free && (useless || pool->buffers >= pool->usual)) buffer = pop_free(pool);
-    if (buffer && useless) count(pool, -1, -buffer->bytes);
+    if (buffer && useless) delist(pool, buffer);
     pthread_mutex_unlock(&pool->lock);
     if (!buffer || !useless) return buffer;
     free_on_device(pool->cuda, buffer);
@@ -158,7 +180,7 @@ static int take_any(ff_pool *pool, uint64_t bytes, ff_buffer **buffer, ff_cuda_e
   int rc = make_buffer(pool, bytes, buffer, error);
   if (rc) return rc;
   pthread_mutex_lock(&pool->lock);
-  count(pool, 1, bytes);
+  enlist(pool, *buffer);
   pthread_mutex_unlock(&pool->lock);
   return 0;
 }
@@ -167,7 +189,7 @@ static int fill_place(ff_pool *pool, uint64_t bytes, ff_buffer **place, ff_cuda_
   int rc = make_buffer(pool, bytes, place, error);
   if (rc) return rc;
   (*place)->is_free = true;
-  count(pool, 1, bytes);
+  enlist(pool, *place);
   return 0;
 }
 

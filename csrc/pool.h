@@ -29,6 +29,7 @@ struct ff_buffer {
   bool is_free;
   uint64_t freed; /* which one of the pool's releases this was */
   ff_buffer *next; /* in the list of free ones */
+  ff_buffer *next_of_all;
 };
 
 struct ff_pool {
@@ -41,6 +42,7 @@ struct ff_pool {
   pthread_mutex_t lock; /* of all below */
   ff_buffer *free, **free_end; /* the longest free first; its uses are the most likely to be over */
   uint32_t n_free;
+  ff_buffer *all;
   ff_buffer **turns; /* [usual]; fixed ones are in no list */
   uint64_t turn;
   uint64_t releases;

@@ -70,6 +70,7 @@ cdef extern from "buffer.h" nogil:
     void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *size)
     int ff_pool_take(ff_pool *pool, uint64_t size, ff_cu_stream stream, ff_buffer **buffer,
                      ff_cuda_error *error)
+    ff_buffer *ff_pool_find(ff_pool *pool, ff_cu_pointer pointer)
     ff_device *ff_pool_device(const ff_pool *pool)
     ff_pool *ff_buffer_pool(const ff_buffer *buffer)
     ff_cu_pointer ff_buffer_pointer(const ff_buffer *buffer)

@@ -105,10 +105,20 @@ cdef class Pool:
         check_device(code, &error, "ff_pool_take")
         return make_device_lease(buffer, 0, 0)
 
+    def find(self, uintptr_t pointer):
+        """A lease more on the buffer that an array of the caller's lies in; None: there is none."""
+        return find_lease(self.pool, pointer)
+
     @property
     def size(self):
         """(buffers, bytes) that there are now."""
         return pool_size(self.pool)
+
+
+cdef DeviceLease find_lease(ff_pool *pool, uintptr_t pointer):
+    """A lease more on the buffer that an array of the caller's lies in; None: it is none of ours."""
+    cdef ff_buffer *buffer = ff_pool_find(pool, pointer)
+    return None if buffer == NULL else make_device_lease(buffer, 0, 0)
 
 
 cdef tuple pool_size(ff_pool *pool):

@@ -117,6 +117,10 @@ cdef class Uploader:
         check_device(code, &error, "ff_uploader_send")
         return make_device_lease(buffer, batch.epoch, batch.index)
 
+    def find(self, uintptr_t pointer):
+        """A lease more on the buffer that an array of the caller's lies in; None: there is none."""
+        return find_lease(ff_uploader_pool(self.running()), pointer)
+
     @property
     def counts(self):
         """Running totals, as a dict."""

@@ -7,11 +7,14 @@ import gc
 import os
 import threading
 import weakref
+from typing import Any
 
 from fastfeed import _core
 from fastfeed.devices.cuda import Pinning
+from fastfeed.devices.streams import handle_of, pointers_of
 from fastfeed.devices.target import Target
 from fastfeed.devices.uploads import Uploads
+from fastfeed.errors import ArgumentError
 from fastfeed.feed import Feed, Opened
 from fastfeed.monitor.stats import DeviceStats, Stats
 from fastfeed.order import EpochOrder
@@ -19,6 +22,7 @@ from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
 from fastfeed.slots import Slots
 from fastfeed.sources.base import Source
 from fastfeed.sources.recognise import Plan
+from fastfeed.structure import Tree, describe
 from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
@@ -158,6 +162,28 @@ class Engine:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
             return self.feed.next()
+
+    def record_stream(self, batch: Tree, stream: Any) -> None:
+        """Say that a batch is used on a stream of which nobody has been told."""
+        if self._uploads is None:
+            raise ArgumentError(
+                "record_stream is about batches that fastfeed has put on a GPU, and this loader's "
+                "lie in host memory, or are copied by TensorFlow.",
+                f"framework={self._target.framework!r}",
+            )
+        handle, found = handle_of(stream), False
+        for pointer in pointers_of(batch):
+            for owner in (self._uploads, self._target.transforming):
+                lease = owner.find(pointer) if owner else None
+                if lease is not None:
+                    lease.hand_to(handle)
+                    found = True
+        if not found:
+            raise ArgumentError(
+                "No array of this batch lies in a buffer of this loader: give what the loader "
+                "handed out, or a view of it.",
+                describe(batch),
+            )
 
     def stats(self) -> Stats:
         """Return the running totals."""

@@ -147,6 +147,7 @@ class Loader:
             )
         )
         self.framework = goes_to.framework
+        self.device = None if goes_to.device is None else f"cuda:{goes_to.device.ordinal}"
         self._hand_over = goes_to.hand_over
         options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
         plan_ = plan(source, options)
@@ -244,10 +245,32 @@ class Loader:
         """
         if self.framework != "numpy":
             raise ArgumentError(
-                "as_tf_dataset() makes tensors itself: leave out framework.",
+                "as_tf_dataset() makes tensors itself, in host memory: leave out framework and "
+                "device.",
                 f'framework="{self.framework}"',
             )
         return dataset(lambda: iter(self), self.batches_per_epoch, output_signature)
+
+    def record_stream(self, batch: Any, stream: Any) -> None:
+        """Say that a batch on the GPU is used on another stream than the one it was handed to.
+
+        The framework's current stream at the time of ``next()`` is known. Memory that other
+        streams still read, when the batch is dropped, would be written again too early.
+
+        Parameters
+        ----------
+        batch : tree of arrays
+            What the loader handed out, or views of it.
+        stream : cupy.cuda.Stream, torch.cuda.Stream or int
+            It also waits until the batch has arrived.
+
+        Raises
+        ------
+        ArgumentError
+            The batch is none of this loader's on a GPU, or `stream` is no stream.
+        """
+        self._check_open()
+        self._engine.record_stream(batch, stream)
 
     # -- looking at it ----------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from fastfeed.devices.handover import (
     import_framework,
     through_dlpack,
 )
+from fastfeed.devices.streams import LEGACY_STREAM
 from fastfeed.errors import ArgumentError, DeviceUnavailable, SourceError
 from fastfeed.structure import ArrayLeaf, Tree, leaf_bytes
 
@@ -74,7 +75,6 @@ def torch_stream(ordinal: int) -> Callable[[], int]:
     return lambda: current_stream(ordinal).cuda_stream or LEGACY_STREAM
 
 
-LEGACY_STREAM = 1
 DEVICE_IMPORTERS = {**IMPORTERS, "cupy": cupy_importer, "torch": torch_importer}
 CURRENT_STREAMS = {"torch": torch_stream}
 """Where it is quicker to ask for the stream once than to be told it with each array."""

@@ -50,6 +50,8 @@ class Target:
         page-locked only.
     fixed : bool
         In buffers at the same addresses for ever.
+    transforming : Transforming or None
+        What is done to batches there, by `hand_over`.
     """
 
     framework: str
@@ -57,6 +59,7 @@ class Target:
     device: Device | None = None
     waiting: int = 0
     fixed: bool = False
+    transforming: Transforming | None = None
 
 
 def target(wanted: Wanted) -> Target:
@@ -80,13 +83,19 @@ def target(wanted: Wanted) -> Target:
     if framework == "tensorflow" and not wanted.device_synchronise:
         return _copied_by_tensorflow(wanted, device)
     hand_over = hand_over_device(framework, device.ordinal, wanted.device_synchronise)
+    transforming = None
     if wanted.device_transform is not None:
-        transform = Transforming(
+        transforming = Transforming(
             wanted.device_transform, device, wanted.seed, wanted.stable_addresses
         )
-        hand_over = _after(transform, hand_over)
+        hand_over = _after(transforming, hand_over)
     return Target(
-        framework, hand_over, device, wanted.device_queue_size, fixed=wanted.stable_addresses
+        framework,
+        hand_over,
+        device,
+        wanted.device_queue_size,
+        fixed=wanted.stable_addresses,
+        transforming=transforming,
     )
 
 

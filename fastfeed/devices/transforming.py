@@ -65,6 +65,10 @@ class Transforming:
                 return self._augmented(lease, skeleton)
             return self._called(lease, skeleton)
 
+    def find(self, pointer: int) -> DeviceLease | None:
+        """Return a lease more on the buffer that a result lies in."""
+        return self._pool.find(pointer)
+
     def _augmented(self, lease: DeviceLease, skeleton: Tree) -> tuple[DeviceLease, Tree]:
         plan = self._plan(skeleton)
         result = self._take(plan.output_bytes)

@@ -107,6 +107,10 @@ class Uploads:
                 "batch before you ask for the one after the next, or raise device_queue_size."
             )
 
+    def find(self, pointer: int) -> DeviceLease | None:
+        """Return a lease more on the buffer that an array of the caller's lies in."""
+        return self._uploader.find(pointer)
+
     def skip_below(self, sequence: int) -> None:
         """Do not upload batches of a loop that was left."""
         self._uploader.skip_below(sequence)

@@ -31,6 +31,6 @@ def gpu(driver: Gpu, monkeypatch: pytest.MonkeyPatch, request: Any) -> Iterator[
     yield driver
     driver.close()
     gc.collect()
-    assert driver.violations() == []
+    assert driver.forgiven or driver.violations() == []
     assert (_core.devices_alive(), _core.segments_alive()) == (0, 0)
     assert driver.live() == 0
