@@ -20,6 +20,7 @@ lint: .venv/test
 	$(BIN)/python -m mypy.stubtest fastfeed._core --mypy-config-file pyproject.toml --allowlist tests/stubtest-allow.txt
 
 test-c:
+	$(MAKE) -C tests/simulated check
 	$(MAKE) -C tests/c check tsan
 
 test-python: .venv/test
