@@ -80,7 +80,7 @@ int ff_uploader_use(ff_uploader *uploader, uint32_t number, ff_segment *segment,
   int rc = ff_places_add(&uploader->places, number, segment, pinned);
   if (rc) return rc;
   ff_store_relaxed64(&uploader->slot_bytes, ff_segment_stride(segment));
-  ff_bell_ring(ff_pool_bell(uploader->pool)); /* it may get a buffer before the first batch */
+  ff_ring_wake_taker(&uploader->ring); /* it may get a buffer before the first batch */
   return 0;
 }
 
