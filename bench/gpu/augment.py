@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.gpu.names import AUGMENT, AUGMENT_COPY, AUGMENT_OURS, AUGMENT_TORCH
 from bench.gpu.record import Record
 from bench.gpu.settings import Settings
 from bench.gpu.training import MEAN, STD
 
-GROUP = "crop, flip, normalise, NCHW, float16"
-OURS, TORCH, COPY = "fastfeed, one kernel", "torch, eager", "copy within the device"
 BORDER = 32  # pixels more than the crop's side
 WARM_UP = 5
 CHECKED = 4  # images that are compared with NumPy's
@@ -75,13 +74,15 @@ def measure(settings: Settings, record: Record) -> None:
     host = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     images = torch.from_numpy(host).to(settings.device)
     of_torch = OfTorch(settings.device, settings.images, side, crop)
-    runs: dict[str, Callable[[], Any]] = {TORCH: lambda: of_torch(images)}
-    moved = dict.fromkeys((OURS, TORCH), settings.images * crop * crop * 3 * (1 + 2))
+    runs: dict[str, Callable[[], Any]] = {AUGMENT_TORCH: lambda: of_torch(images)}
+    moved = dict.fromkeys(
+        (AUGMENT_OURS, AUGMENT_TORCH), settings.images * crop * crop * 3 * (1 + 2)
+    )
     copy = torch.empty_like(images)
-    runs[COPY], moved[COPY] = (lambda: copy.copy_(images)), 2 * prod(shape)
+    runs[AUGMENT_COPY], moved[AUGMENT_COPY] = (lambda: copy.copy_(images)), 2 * prod(shape)
     if not settings.is_rehearsal:
-        with record.attempt(GROUP, OURS):
-            runs[OURS] = fused(host, crop)
+        with record.attempt(AUGMENT, AUGMENT_OURS):
+            runs[AUGMENT_OURS] = fused(host, crop)
     compete(runs, moved, settings, record)
 
 
@@ -122,9 +123,7 @@ def compete(
             seconds = timed(runs[name], wait, times[name])
             rates[name].append(settings.images * times[name] / seconds)
     for name, measured in rates.items():
-        record(
-            GROUP, name, "images/s", measured, bytes_an_image=moved[name] / settings.images
-        )
+        record(AUGMENT, name, "images/s", measured, bytes_an_image=moved[name] / settings.images)
 
 
 def calibrate(run: Callable[[], Any], wait: Callable[[], Any], seconds: float) -> int:

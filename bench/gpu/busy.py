@@ -12,31 +12,22 @@ import time
 
 from bench.gpu.busy_work import loops_a_second, work
 from bench.gpu.contest import Contest, Results, write_down
-from bench.gpu.pipeline import bytes_of
+from bench.gpu.names import BUSY_WORK, LONG, WITH, WITHOUT, WORK_ALONE, busy, bytes_of
 from bench.gpu.record import Record
 from bench.gpu.rivals import CUPY_PAGEABLE, CUPY_REGISTERED, STREAM, TORCH
 from bench.gpu.settings import Settings
-from bench.sources import WORKS
 
-WORK = "float32"
 CONTESTANTS = (STREAM, TORCH, CUPY_REGISTERED, CUPY_PAGEABLE)
-WITHOUT, WITH, LONG = "without work", "half a batch of work", "long work"
 SHARE = 0.5  # of fastfeed's time a batch
 LONG_SECONDS = 0.005
-ALONE = "the work alone"
 TIMES = 20
-
-
-def group(kind: str) -> str:
-    """Return under which name a kind of rounds is written down."""
-    return f"busy: {WORKS[WORK].title}, {kind}"
 
 
 def measure(settings: Settings, record: Record) -> None:
     """Find out how much work is half a batch of fastfeed's, then do rounds with and without."""
     speed, results = loops_a_second(), Results()
     with Contest(
-        group(WITHOUT), WORK, CONTESTANTS, settings.workers, settings, record
+        busy(WITHOUT), BUSY_WORK, CONTESTANTS, settings.workers, settings, record
     ) as contest:
         contest.round({WITHOUT: 0}, results)
         seconds = SHARE * statistics.median(results[WITHOUT, STREAM.name].seconds)
@@ -48,8 +39,8 @@ def measure(settings: Settings, record: Record) -> None:
             rates.append(alone(loops[LONG]))
             for kind in loops:
                 about = {"loops": loops[kind], "work_seconds": loops[kind] / speed}
-                write_down(record, group(kind), kind, results, bytes_of(WORK), **about)
-            record(group(LONG), ALONE, "batches/s", rates)
+                write_down(record, busy(kind), kind, results, bytes_of(BUSY_WORK), **about)
+            record(busy(LONG), WORK_ALONE, "batches/s", rates)
 
 
 def alone(loops: int) -> float:

@@ -9,32 +9,21 @@ import time
 import numpy as np
 
 from bench.gpu.device import address_of, copy_rate, open_device
+from bench.gpu.names import ALONE, SIZES, TOGETHER, WRITES, copying_beside, writing_beside
 from bench.gpu.record import Record
 from bench.gpu.settings import Settings
-from bench.gpu.transfer import GB, SIZES
+from bench.gpu.transfer import GB
 from bench.gpu.writer import Writers
 from fastfeed import _core
 
 COUNT = 4
 SIZE = SIZES["4.8 MB"]
-COPIES = {"stream": "fastfeed.copyto", "numpy": "np.copyto"}
-ALONE, TOGETHER = "alone", "at the same time"
-
-
-def copying(copy: str) -> str:
-    """Return the group of the copies to the device."""
-    return f"copies to the device, 4 writers with {COPIES[copy]}"
-
-
-def writing(copy: str) -> str:
-    """Return the group of the writers."""
-    return f"4 writers with {COPIES[copy]}, copies to the device"
 
 
 def measure(settings: Settings, record: Record) -> None:
     """Measure each side alone and both at the same time, for both ways to write."""
-    for copy in COPIES:
-        with record.attempt(writing(copy), TOGETHER):
+    for copy in WRITES:
+        with record.attempt(writing_beside(copy), TOGETHER):
             measure_with(copy, settings, record)
 
 
@@ -80,5 +69,5 @@ def measure_with(copy: str, settings: Settings, record: Record) -> None:
     device.unregister(address)
     os.close(fd)
     for name in (ALONE, TOGETHER):
-        record(copying(copy), name, "GB/s", copied[name])
-        record(writing(copy), name, "GB/s", written[name])
+        record(copying_beside(copy), name, "GB/s", copied[name])
+        record(writing_beside(copy), name, "GB/s", written[name])

@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.gpu.names import CALLS, CUPTI, FORWARD, NEXT, traced_by
 from bench.gpu.ready import open_loader, wait_until_ready
 from bench.gpu.record import Record
 from bench.gpu.settings import Settings
-from bench.gpu.traced import CUPTI, FORWARD
 from bench.harness import ROOT
 
 FRAMEWORKS = ("torch", "cupy", "jax")
-TIMED = "next() with a batch ready"
-TRACED = "driver calls of next()"
 WORKERS = 4
 WARM_UP = 50
 PARTS = 5  # the calls are divided into so many rounds, each with its own percentiles
@@ -39,12 +37,12 @@ SYNCHRONISES = re.compile(
 def measure(settings: Settings, record: Record) -> None:
     """Time next(), then look at its calls in both ways."""
     for framework in FRAMEWORKS:
-        with record.attempt(TIMED, framework):
+        with record.attempt(NEXT, framework):
             timed(framework, settings, record)
     with tempfile.TemporaryDirectory() as folder:
         for way in (CUPTI, FORWARD):
             for framework in FRAMEWORKS[:2]:
-                with record.attempt(TRACED, f"{framework}, {way}"):
+                with record.attempt(CALLS, traced_by(framework, way)):
                     traced(way, framework, settings, record, Path(folder))
 
 
@@ -65,7 +63,7 @@ def timed(framework: str, settings: Settings, record: Record) -> None:
             taken.append((middle - begin) / 1000)
     rounds = np.array_split(np.array(taken), PARTS)
     record(
-        TIMED, framework, "us", [float(np.median(part)) for part in rounds],
+        NEXT, framework, "us", [float(np.median(part)) for part in rounds],
         p99=float(np.percentile(taken, 99)),
         highest=max(taken),
         drop=float(np.median(dropped)),
@@ -94,7 +92,7 @@ def traced(way: str, framework: str, settings: Settings, record: Record, folder:
     found: dict[str, dict[str, int]] = json.loads(done.stdout.splitlines()[-1])
     check(way, found, settings)
     waits = sum(count for name, count in found["next"].items() if SYNCHRONISES.search(name))
-    record(TRACED, f"{framework}, {way}", "synchronising calls", [waits], calls=calls, **found)
+    record(CALLS, traced_by(framework, way), "synchronising calls", [waits], calls=calls, **found)
 
 
 def check(way: str, found: dict[str, Any], settings: Settings) -> None:
@@ -109,7 +107,7 @@ def check(way: str, found: dict[str, Any], settings: Settings) -> None:
 
 def build(way: str, folder: Path) -> Path:
     """Compile one of the native helpers."""
-    library = folder / f"lib{way}.so"
+    library = folder / f"trace-{way}.so"
     if not library.exists():
         compiler = os.environ.get("CC", "cc").split()
         flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC", f"-I{ROOT / 'csrc'}"]

@@ -1,4 +1,4 @@
-"""``python -m bench.gpu.traced WAY LIBRARY FRAMEWORK CALLS DEVICE``: what next() asks of the driver.
+"""``python -m bench.gpu.traced WAY LIBRARY FRAMEWORK CALLS DEVICE``: next() and the driver.
 
 Prints, as JSON, how often the calling thread called each function of the driver in ``next()``, when
 a batch is dropped, and in a synchronisation that serves as a check of the trace itself. It runs in
@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.gpu.names import CUPTI
 from bench.gpu.ready import open_loader, wait_until_ready
 
-FORWARD, CUPTI = "forward", "cupti"
 WARM_UP = 30
 WORKERS = 4
 CUPTI_PLACES = (
@@ -76,9 +76,8 @@ def cupti_libraries() -> list[str]:
     import torch  # loads it
 
     packages = Path(torch.__file__).resolve().parent.parent
-    loaded = {
-        line.split()[-1] for line in Path("/proc/self/maps").open() if "libcupti.so" in line
-    }
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    loaded = {line.split()[-1] for line in maps if "libcupti.so" in line}
     found = [file for place in CUPTI_PLACES for file in sorted(glob.glob(str(packages / place)))]
     found += [file for place in TOOLKIT_PLACES for file in sorted(glob.glob(place))]
     return [*sorted(loaded), *found, "libcupti.so.13", "libcupti.so.12", "libcupti.so"]

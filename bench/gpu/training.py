@@ -22,15 +22,17 @@ from torch.utils.data import DataLoader
 import fastfeed
 from bench.gpu.images import Images, ImagesFill
 from bench.gpu.lane import QUEUE
+from bench.gpu.names import (
+    CACHED,
+    TRAINED_FILL,
+    TRAINED_TORCH,
+    TRAINED_TRANSFORMED,
+    TRAINING,
+)
 from bench.gpu.record import Record
 from bench.gpu.resnet import resnet
 from bench.gpu.settings import Settings
 
-GROUP = "training"
-CACHED = "one batch on the device"
-OURS = "fastfeed, fill"
-TRANSFORMED = "fastfeed, fill, device_transform"
-TORCH = "torch DataLoader, pin_memory"
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, for 0 to 255
 ENDLESS = 1_000_000  # batches: nobody's pass ends
 WARM_UP = 8  # steps: kernels are chosen, queues filled
@@ -95,7 +97,7 @@ def measure(settings: Settings, record: Record) -> None:
     with ExitStack() as stack:
         loops: dict[str, Batches] = {}
         for name, open_batches in contestants(settings).items():
-            with record.attempt(GROUP, name):
+            with record.attempt(TRAINING, name):
                 batches = open_batches(stack)
                 training.steps(batches, WARM_UP)
                 loops[name] = batches
@@ -117,7 +119,7 @@ def rounds(
             cpu[name].append((cpu_seconds() - before) / settings.steps)
         for name in loops:
             record(
-                GROUP, name, "s/step", seconds[name],
+                TRAINING, name, "s/step", seconds[name],
                 images=settings.images, side=settings.side, cpu_seconds_a_step=cpu[name],
             )  # fmt: skip
 
@@ -160,7 +162,12 @@ def contestants(settings: Settings) -> dict[str, Callable[[ExitStack], Batches]]
             for batch in loader
         )
 
-    return {CACHED: cached, OURS: ours, TRANSFORMED: transformed, TORCH: of_torch}
+    return {
+        CACHED: cached,
+        TRAINED_FILL: ours,
+        TRAINED_TRANSFORMED: transformed,
+        TRAINED_TORCH: of_torch,
+    }
 
 
 def cpu_seconds() -> float:

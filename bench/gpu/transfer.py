@@ -18,22 +18,24 @@ from pathlib import Path
 import numpy as np
 
 from bench.gpu.device import Device, address_of, copy_rate, open_device
+from bench.gpu.names import (
+    ALLOCATED,
+    HUGE_PAGES,
+    PAGEABLE,
+    REGISTERED,
+    REGISTRATION,
+    SIZES,
+    SMALL_PAGES,
+    copies_of,
+)
 from bench.gpu.record import Record
 from bench.gpu.settings import Settings
 from bench.gpu.writer import pattern, write_pattern
 from fastfeed import _core
 
 GB = 1e9
-PAGEABLE, REGISTERED, ALLOCATED = "pageable", "registered arena", "cuMemHostAlloc"
-SIZES = {"1 MB": 1_000_000, "4.8 MB": 4_816_896, "19.3 MB": 19_267_584, "64 MB": 64_000_000}
-REGISTRATION = "registration"
 HUGE = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
 TIMES = 5  # that registering is timed
-
-
-def group(size: str) -> str:
-    """Return under which name copies of a size are written down."""
-    return f"copies of {size}"
 
 
 def measure(settings: Settings, record: Record) -> None:
@@ -41,9 +43,9 @@ def measure(settings: Settings, record: Record) -> None:
     device = open_device(settings.device)
     with record.attempt("copies", "all"):
         copies(device, settings, record)
-    with record.attempt(REGISTRATION, "4 KiB pages"):
+    with record.attempt(REGISTRATION, SMALL_PAGES):
         small_pages(device, settings.arena_bytes, record)
-    with record.attempt(REGISTRATION, "huge pages"):
+    with record.attempt(REGISTRATION, HUGE_PAGES):
         huge_pages(device, settings.arena_bytes, record)
 
 
@@ -84,7 +86,7 @@ def copies(device: Device, settings: Settings, record: Record) -> None:
                     rate = copy_rate(device, target, sources[name], total, size)
                     rates[name].append(rate / GB)
             for name, measured in rates.items():
-                record(group(size_name), name, "GB/s", measured, bytes=size)
+                record(copies_of(size_name), name, "GB/s", measured, bytes=size)
 
 
 def verify(device: Device, target: object, source: int, total: int, name: str) -> None:
@@ -103,14 +105,14 @@ def small_pages(device: Device, size: int, record: Record) -> None:
     memory = _core.Mapping(fd)
     write_pattern(fd)
     os.close(fd)
-    timed_registration(device, address_of(memory), size, "4 KiB pages", record)
+    timed_registration(device, address_of(memory), size, SMALL_PAGES, record)
 
 
 def huge_pages(device: Device, size: int, record: Record) -> None:
     """The same with huge pages, where the kernel allows them for shared memory."""
     allowed = re.search(r"\[(\w+)\]", HUGE.read_text())[1] if HUGE.exists() else "no such file"
     if allowed not in ("always", "within_size", "advise", "force"):
-        record.failed(REGISTRATION, "huge pages", f"not allowed: {HUGE.name} is {allowed}")
+        record.failed(REGISTRATION, HUGE_PAGES, f"not allowed: {HUGE.name} is {allowed}")
         return
     fd = os.memfd_create("bench")
     os.ftruncate(fd, size)
@@ -119,11 +121,11 @@ def huge_pages(device: Device, size: int, record: Record) -> None:
     memory.madvise(mmap.MADV_HUGEPAGE)
     array = np.frombuffer(memory, np.uint8)
     array.fill(1)  # after the advice: only now are there pages
-    timed_registration(device, array.ctypes.data, size, "huge pages", record)
+    timed_registration(device, array.ctypes.data, size, HUGE_PAGES, record)
 
 
 def huge_kib(address: int) -> int | None:
-    """Return the KiB of huge pages in the mapping at an address; None if the kernel does not say."""
+    """Return the KiB of huge pages in a mapping; None if the kernel does not say."""
     maps = Path("/proc/self/smaps").read_text()
     about = maps.partition(f"\n{address:x}-")[2]
     found = re.search(r"ShmemPmdMapped:\s+(\d+)", about)
