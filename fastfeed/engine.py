@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -92,12 +93,12 @@ class Engine:
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._ring_fd)
             self._pool = self._make_pool(plan_, seed, environment)
+            undo.callback(self._pool.close)
             self._connect_device(ordered)
-        except BaseException:
-            os.close(self._ring_fd)
-            raise
+            undo.pop_all()
         # Until the size of a batch is known, each travels in a segment of its own, which costs
         # more: one a worker is enough to find out.
         self._belt = _core.Belt(self._ring, tickets, min(tickets, max(1, plan_.workers)))

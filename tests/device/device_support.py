@@ -90,6 +90,17 @@ def of_many_sizes(index: int) -> int:
     return (3, 100, 30, 1000, 5000)[index % 5]
 
 
+class raise_at:  # noqa: N801
+    """Raises KeyError when one of these items is made."""
+
+    def __init__(self, *places: int) -> None:
+        self.places = places
+
+    def __call__(self, index: int) -> None:
+        if index in self.places:
+            raise KeyError(f"item {index}")
+
+
 def once(marker: object) -> bool:
     """Tell whether this is the first call with `marker` (a path), in whichever process."""
     try:

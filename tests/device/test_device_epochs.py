@@ -23,6 +23,7 @@ from device_support import (
     made_by_hand,
     once,
     outcomes,
+    raise_at,
     wait_until_ready,
 )
 from leftovers import eventually, worker_pids
@@ -30,11 +31,6 @@ from simulated_gpu import Gpu
 
 from fastfeed import Loader
 from fastfeed.errors import SourceExhausted, WorkerCrashed
-
-
-def raise_at(places: tuple[int, ...], index: int) -> None:
-    if index in places:
-        raise KeyError(f"item {index}")
 
 
 def die_at(place: int, index: int) -> None:
@@ -188,7 +184,7 @@ def test_fifty_loops_left_at_once_and_a_whole_one(gpu: Gpu) -> None:
 def test_exceptions_come_in_the_place_of_their_items(
     gpu: Gpu, kind: dict[str, Any], places: tuple[int, ...]
 ) -> None:
-    source = Batches(10, functools.partial(raise_at, places))
+    source = Batches(10, raise_at(*places))
     with Loader(source, device="cuda", **kind) as loader:
         for _ in range(2):
             found = outcomes(loader)
@@ -201,7 +197,7 @@ def test_exceptions_come_in_the_place_of_their_items(
 
 
 def test_an_exception_in_a_divided_generator_comes_in_its_place(gpu: Gpu) -> None:
-    with Loader(Divided(12, functools.partial(raise_at, (5,))), device="cuda", workers=2) as loader:
+    with Loader(Divided(12, raise_at(5)), device="cuda", workers=2) as loader:
         found = outcomes(loader)
     places = [place for place, outcome in enumerate(found) if isinstance(outcome, KeyError)]
     assert places == [5]
