@@ -49,19 +49,25 @@ int ff_buffer_written_by(ff_buffer *buffer, ff_cu_stream stream, ff_cuda_error *
   return FF_CU(buffer->pool->cuda, error, EventRecord, buffer->written, stream);
 }
 
+/* SYNC landed: acquire. Another thread may have seen it; what the copy has read may be written. */
+static bool has_landed(const ff_buffer *buffer) { return ff_load_acquire32(&buffer->arrived); }
+
+static int landed(ff_buffer *buffer) {
+  ff_store_release32(&buffer->arrived, 1); /* SYNC landed: release */
+  return 0;
+}
+
 int ff_buffer_has_arrived(ff_buffer *buffer, ff_cuda_error *error) {
-  if (ff_load_relaxed32(&buffer->arrived)) return 0; /* tells of the device, orders nothing here */
+  if (has_landed(buffer)) return 0;
   int rc = buffer->pool->cuda->EventQuery(buffer->written);
   if (rc == FF_CU_NOT_READY) return rc;
-  if (!rc) ff_store_relaxed32(&buffer->arrived, 1);
-  return ff_cuda_check(buffer->pool->cuda, rc, "cuEventQuery", error);
+  return rc ? ff_cuda_check(buffer->pool->cuda, rc, "cuEventQuery", error) : landed(buffer);
 }
 
 int ff_buffer_wait(ff_buffer *buffer, ff_cuda_error *error) {
-  if (ff_load_relaxed32(&buffer->arrived)) return 0;
+  if (has_landed(buffer)) return 0;
   int rc = FF_CU(buffer->pool->cuda, error, EventSynchronize, buffer->written);
-  if (!rc) ff_store_relaxed32(&buffer->arrived, 1);
-  return rc;
+  return rc ? rc : landed(buffer);
 }
 
 void ff_buffer_is_used_anywhere(ff_buffer *buffer) {
@@ -108,7 +114,7 @@ static int wait_while_capturing(ff_buffer *buffer, ff_cuda_error *error) {
 
 static int make_wait(ff_buffer *buffer, ff_cu_stream stream, ff_cuda_error *error) {
   const ff_cuda *cuda = buffer->pool->cuda;
-  if (ff_load_relaxed32(&buffer->arrived)) return 0;
+  if (has_landed(buffer)) return 0;
   if (is_capturing(cuda, stream)) return wait_while_capturing(buffer, error);
   return FF_CU(cuda, error, StreamWaitEvent, stream, buffer->written, 0);
 }
