@@ -18,6 +18,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "simulated"
 LIBRARY = FOLDER / "build" / "plain" / "libfastfeed_simulated_cuda.so"
 EVERY_CALL = -1
 NON_BLOCKING = 1
+ALL_STREAMS = -1
 
 NUMPY_TYPES = {0: "i", 1: "u", 2: "f", 5: "c", 6: "b"}
 
@@ -63,6 +64,8 @@ class Gpu:
         library.sim_calls.restype = ctypes.c_int64
         library.sim_calls_by_this_thread.restype = ctypes.c_int64
         library.sim_violation_text.restype = ctypes.c_char_p
+        library.sim_checksum.restype = ctypes.c_uint64
+        library.sim_checksum.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         library.sim_memory.argtypes = [ctypes.c_size_t]
         library.cuMemcpyDtoH_v2.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t]
         library.sim_kernel_read.argtypes = [
@@ -110,6 +113,10 @@ class Gpu:
         with self:
             self.call("cuStreamSynchronize", self.stream if stream is None else stream)
 
+    def stall(self, on: bool) -> None:
+        """Hold back everything that streams have not begun, or let it go."""
+        self.library.sim_stall(ctypes.c_void_p(ALL_STREAMS), int(on))
+
     # -- looking at it ------------------------------------------------------------------------
 
     def live(self, what: str = "all") -> int:
@@ -136,6 +143,10 @@ class Gpu:
     def fail(self, name: str, nth: int, code: int) -> None:
         """Have a call of a function fail."""
         assert self.library.sim_fail(name.encode(), nth, code) == 0
+
+    def checksum(self, bytes_: bytes) -> int:
+        """What a kernel that reads these bytes writes."""
+        return int(self.library.sim_checksum(bytes_, len(bytes_)))
 
     def read(self, pointer: int, n_bytes: int) -> bytes:
         """Read device memory after all that the framework's stream was given."""

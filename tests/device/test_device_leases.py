@@ -26,12 +26,6 @@ from fastfeed import Loader, _core
 from fastfeed.devices.uploads import HANDED_OUT
 
 
-def checksum(gpu: Gpu, array: np.ndarray) -> int:
-    gpu.library.sim_checksum.restype = ctypes.c_uint64
-    gpu.library.sim_checksum.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-    return int(gpu.library.sim_checksum(array.tobytes(), array.nbytes))
-
-
 @each_kind
 def test_a_batch_that_is_kept_stays_right_across_epochs_and_after_the_end(
     gpu: Gpu, kind: dict[str, Any]
@@ -100,7 +94,7 @@ def test_slow_kernels_read_batches_that_were_dropped_at_once(
         assert gpu.violations() == []
         assert sorted(order) == list(range(20))
         for index, found in zip(order, sums, strict=True):
-            assert found.value == checksum(gpu, expected[index][1])
+            assert found.value == gpu.checksum(expected[index][1].tobytes())
 
 
 def test_a_kernel_outlives_the_batch_the_loop_and_the_loader(gpu: Gpu) -> None:
@@ -110,7 +104,9 @@ def test_a_kernel_outlives_the_batch_the_loop_and_the_loader(gpu: Gpu) -> None:
     del loader
     gc.collect()
     gpu.synchronise()
-    assert [found.value for found in sums] == [checksum(gpu, noise) for _, noise in expected]
+    assert [found.value for found in sums] == [
+        gpu.checksum(noise.tobytes()) for _, noise in expected
+    ]
 
 
 def test_one_array_keeps_the_whole_batch(gpu: Gpu) -> None:
@@ -148,7 +144,9 @@ def test_batches_may_be_dropped_in_another_thread_while_kernels_read_them(gpu: G
                 there.notify()
         dropper.join()
         gpu.synchronise()
-    assert [found.value for found in sums] == [checksum(gpu, noise) for _, noise in expected]
+    assert [found.value for found in sums] == [
+        gpu.checksum(noise.tobytes()) for _, noise in expected
+    ]
 
 
 def test_a_batch_that_is_used_on_two_streams_is_written_again_after_both(gpu: Gpu) -> None:
@@ -173,7 +171,7 @@ def test_a_batch_that_is_used_on_two_streams_is_written_again_after_both(gpu: Gp
         gpu.stream = first
         with gpu:
             gpu.call("cuStreamDestroy_v2", other)
-    wanted = [checksum(gpu, noise) for _, noise in expected for _ in range(2)]
+    wanted = [gpu.checksum(noise.tobytes()) for _, noise in expected for _ in range(2)]
     assert [found.value for found in sums] == wanted
 
 
