@@ -36,6 +36,8 @@ ff_device *ff_pool_device(const ff_pool *pool);
 ff_a32 *ff_pool_bell(ff_pool *pool);
 /* Buffers that exist, and the bytes that they take. */
 void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes);
+/* Buffers that have a user. For the owner. */
+uint32_t ff_pool_in_use(const ff_pool *pool);
 
 /* A buffer of at least `bytes`, which `stream` may write to: it has been told to wait for all
  * former uses. -EAGAIN: the fixed one whose turn it is has still a user, or the device cannot be

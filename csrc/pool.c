@@ -19,6 +19,8 @@ void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *bytes) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+uint32_t ff_pool_in_use(const ff_pool *pool) { return ff_load_relaxed32(&pool->holders) - 1; }
+
 ff_buffer *ff_pool_find(ff_pool *pool, ff_cu_pointer pointer) {
   pthread_mutex_lock(&pool->lock);
   ff_buffer *found = pool->all;

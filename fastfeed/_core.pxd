@@ -68,6 +68,7 @@ cdef extern from "buffer.h" nogil:
     int ff_pool_open(ff_device *device, uint32_t usual, bint fixed, ff_pool **pool)
     void ff_pool_close(ff_pool *pool)
     void ff_pool_size(ff_pool *pool, uint32_t *buffers, uint64_t *size)
+    uint32_t ff_pool_in_use(const ff_pool *pool)
     int ff_pool_take(ff_pool *pool, uint64_t size, ff_cu_stream stream, ff_buffer **buffer,
                      ff_cuda_error *error)
     ff_buffer *ff_pool_find(ff_pool *pool, ff_cu_pointer pointer)

@@ -136,6 +136,11 @@ cdef class Uploader:
         }
 
     @property
+    def in_use(self):
+        """Buffers on the device that somebody uses: a batch that waits, the user, the thread."""
+        return ff_pool_in_use(ff_uploader_pool(self.running()))
+
+    @property
     def is_starved(self):
         """The next upload needs a fixed buffer whose batch somebody still has."""
         return ff_uploader_is_starved(self.running())

@@ -134,6 +134,7 @@ class Engine:
                 waiting=target.waiting,
                 fixed=target.fixed,
                 ordered=ordered,
+                leaves_cycles=target.framework == "torch",
             )
         self._pinning = self._uploads.pinning if self._uploads else Pinning(target.device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 from fastfeed._core import Batch, Device, DeviceLease, Lease, Monitor, Ring, Segment, Uploader
@@ -23,10 +24,20 @@ class Uploads:
         Batches that wait on the device, at the most.
     fixed : bool
         Exactly `waiting` buffers, in turn, at the same addresses for ever.
+    leaves_cycles : bool
+        The framework leaves batches in reference cycles, as Keras on torch does. They would fill
+        the GPU before Python's garbage collector comes by itself.
     """
 
     def __init__(
-        self, device: Device, ring: Ring, *, waiting: int, fixed: bool, ordered: bool
+        self,
+        device: Device,
+        ring: Ring,
+        *,
+        waiting: int,
+        fixed: bool,
+        ordered: bool,
+        leaves_cycles: bool = False,
     ) -> None:
         if fixed and waiting < 2:
             raise ArgumentError(
@@ -39,6 +50,7 @@ class Uploads:
         self._uploader = Uploader(device, ring, waiting, buffers, fixed, ordered)
         self._fixed_bytes = 0 if fixed else None
         self._starved_since: float | None = None
+        self._most_in_use = buffers + 1 if leaves_cycles else None
 
     # -- slots ------------------------------------------------------------------------------
 
@@ -74,7 +86,15 @@ class Uploads:
 
     def take(self) -> Batch | None:
         """Return a batch that has arrived, or is passed on as it is."""
+        if self._most_in_use is not None and self._uploader.in_use > self._most_in_use:
+            self._collect_garbage(self._most_in_use)
         return self._uploader.take()
+
+    def _collect_garbage(self, most: int) -> None:
+        """Free batches in cycles; where that helps nothing, the user keeps that many."""
+        gc.collect(0)
+        if self._uploader.in_use > most:
+            self._most_in_use = 2 * self._uploader.in_use
 
     def take_wait(self, monitor: Monitor | None, deaths_seen: int) -> Batch | None:
         """Return the same after a sleep, which may end early.
@@ -100,11 +120,14 @@ class Uploads:
             self._starved_since = None
         elif self._starved_since is None:
             self._starved_since = time.monotonic()
+            gc.collect(0)
         elif time.monotonic() - self._starved_since > PATIENCE_S:
             raise DeviceError(
-                f"No batch can be uploaded: with stable_addresses the next one has to go where an "
-                f"earlier one lies that is still referenced, for {PATIENCE_S:g} s now. Drop each "
-                "batch before you ask for the one after the next, or raise device_queue_size."
+                f"For {PATIENCE_S:g} s no batch could be uploaded. With stable_addresses the next "
+                "one has to go where an earlier one lies that is still referenced: drop each batch "
+                "before you ask for the one after the next, or raise device_queue_size. Without "
+                "it, a stream is being captured into a graph, which keeps the GPU from being "
+                "waited for: end the capture before you ask for a batch."
             )
 
     def find(self, pointer: int) -> DeviceLease | None:
