@@ -11,7 +11,7 @@ from fastfeed.keras import host
 from fastfeed.keras.epochs import Batches, Epochs, Transform
 from fastfeed.keras.ignored import refuse_ignored_arguments
 from fastfeed.keras.tensorflow import TensorFlowDataset, dataset_for_strategy
-from fastfeed.keras.weights import ClassWeights
+from fastfeed.keras.weights import OF_NUMPY, ClassWeights, of_keras
 from fastfeed.loader import Loader
 
 
@@ -43,8 +43,8 @@ def adapter(
     Raises
     ------
     ArgumentError
-        `loader` is no Loader or hands out another framework's tensors; `class_weight` is no map;
-        `model` is no Keras model.
+        `loader` is no Loader or hands out another framework's tensors, or they lie on a device
+        that Keras does not use; `class_weight` is no map; `model` is no Keras model.
     UnsupportedHost
         Keras is missing, older than 3.7 or on a backend that cannot be fed.
 
@@ -67,16 +67,31 @@ def adapter(
     if model is not None:
         host.check_model(model)
     strategy = host.has_strategy(model)
-    transform = None if class_weight is None else _weigher(class_weight)
+    if loader.device is not None:
+        _check_device(loader.device, strategy)
+    transform = None if class_weight is None else _weigher(class_weight, loader.device is not None)
     source = Epochs(loader, always_peeks=strategy)
     return _adapter_class()(source, transform, model, strategy)
 
 
-def _weigher(class_weight: Mapping[int, float]) -> Transform:
+def _check_device(device: str, strategy: bool) -> None:
+    """Raise where batches on this GPU are of no use to Keras."""
+    if strategy:
+        raise ArgumentError(
+            "Under a distribution strategy TensorFlow divides the batches in host memory and "
+            "copies the parts to its GPUs itself: leave out device.",
+            f'device="{device}"',
+        )
+    host.check_device(device)
+
+
+def _weigher(class_weight: Mapping[int, float], on_device: bool) -> Transform:
     """Return what adds class weights to a batch, in Keras's floating type, as tensors."""
     import keras
 
-    return ClassWeights(class_weight, keras.config.floatx(), keras.ops.convert_to_tensor).apply
+    arrays = of_keras() if on_device else OF_NUMPY
+    convert = keras.ops.convert_to_tensor
+    return ClassWeights(class_weight, keras.config.floatx(), convert, arrays).apply
 
 
 @cache

@@ -92,6 +92,8 @@ def feeding(
         if not isinstance(source, Loader):
             framework = "numpy" if legacy.is_model(model) else host.backend()
             options = making.for_source(source)
+            if legacy.is_model(model):
+                legacy.refuse_device(options)
             loader = opened.enter_context(Loader(source, framework=framework, **options))
             if loader.batches_per_epoch is None:
                 asked = asked or length_of_iterable(source)

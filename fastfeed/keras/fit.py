@@ -62,7 +62,8 @@ def fit_generator(
         As in ``model.fit``.
     validation_data : object, optional
         A tuple of arrays, which Keras takes as it is, or what `generator` may be; then it gets
-        a Loader of its own with the same options, unshuffled.
+        a Loader of its own with the same options, unshuffled, `device_transform` among them: give
+        a Loader with another one where that crops or flips at random.
     validation_steps : int, optional
         Batches of one validation.
     class_weight : mapping of int to float, optional
@@ -80,7 +81,8 @@ def fit_generator(
         Log as ``data_wait``, for the progress bar, the History and other callbacks, the share of
         each epoch's time (of its steps so far) that training spent waiting for data.
     **loader_options
-        Further options of `Loader`, such as `batch_size`, `seed` or `ordered`.
+        Further options of `Loader`, such as `batch_size`, `seed` or ``device="cuda"``: then batches
+        are brought to the GPU that Keras computes on, while the step before runs.
 
     Returns
     -------

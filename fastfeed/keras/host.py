@@ -68,6 +68,37 @@ def check_model(model: Any) -> None:
         raise ArgumentError("The first argument must be a Keras 3 model (keras.Model).", kind)
 
 
+def check_device(device: str) -> None:
+    """Raise unless Keras computes on the GPU where a loader's batches lie.
+
+    Raises
+    ------
+    ArgumentError
+        It would copy every batch to where it does compute.
+    """
+    own = own_device()
+    if own == device:
+        return
+    cure = f'write device="{own}"' if own.startswith("cuda") else "leave out device"
+    raise ArgumentError(
+        f"Keras on {backend()} computes on {own}, so each step would copy its batch from {device} "
+        f"to there: {cure}. Keras chooses its device when it is imported, from what the backend "
+        "sees then (KERAS_TORCH_DEVICE, JAX_PLATFORMS and CUDA_VISIBLE_DEVICES matter).",
+        f'device="{device}"',
+    )
+
+
+def own_device() -> str:
+    """Return the device on which Keras makes tensors, GPUs as the Loader names them: "cuda:0"."""
+    tensor = _keras().ops.zeros(())
+    if backend() == "torch":
+        return str(tensor.device)
+    if backend() == "jax":
+        (device,) = tensor.devices()
+        return f"cuda:{device.local_hardware_id}" if device.platform == "gpu" else device.platform
+    return str(tensor.device).rpartition("device:")[2].lower().replace("gpu", "cuda")
+
+
 def has_strategy(model: Any) -> bool:
     """Tell whether a model (or None) is trained under a ``tf.distribute`` strategy."""
     if backend() != "tensorflow":

@@ -47,6 +47,22 @@ def with_progress_bar(callbacks: list[Any]) -> list[Any]:
     return [*callbacks, ProgbarLogger("steps", stateful_metrics=[NAME])]
 
 
+def refuse_device(options: Mapping[str, Any]) -> None:
+    """Raise where a Loader for ``tf_keras`` is to be made with a device.
+
+    Raises
+    ------
+    ArgumentError
+        It would bring batches to a GPU, and the data set would take them back.
+    """
+    if options.get("device") is not None:
+        raise ArgumentError(
+            "A tf_keras model reads a tf.data.Dataset, which lies in host memory; TensorFlow "
+            "copies its batches to the GPU itself: leave out device.",
+            f"device={options['device']!r}",
+        )
+
+
 @contextmanager
 def reading(
     model: Any, loader: Loader, class_weight: Mapping[int, float] | None
@@ -63,7 +79,7 @@ def reading(
     if loader.framework != "numpy":
         raise ArgumentError(
             "A tf_keras model reads a tf.data.Dataset, which makes the tensors itself: make the "
-            "Loader without framework.",
+            "Loader without framework and device.",
             f'framework="{loader.framework}"',
         )
     source = Epochs(loader)

@@ -8,6 +8,7 @@ for all samples at once in place of a loop over them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -16,7 +17,34 @@ import numpy.typing as npt
 
 from fastfeed.errors import ArgumentError, SourceError
 
-Weights = npt.NDArray[np.floating[Any]]
+
+@dataclass(frozen=True)
+class Arrays:
+    """Who computes with whole arrays: NumPy, or Keras where the labels lie on a GPU already.
+
+    Attributes
+    ----------
+    ops : module
+        Functions by NumPy's names.
+    asarray : callable
+        Makes an array.
+    cast : callable
+        Of an array and a dtype.
+    """
+
+    ops: Any
+    asarray: Callable[[Any], Any]
+    cast: Callable[[Any, Any], Any]
+
+
+OF_NUMPY = Arrays(np, np.asarray, np.ndarray.astype)
+
+
+def of_keras() -> Arrays:
+    """Return Keras's: labels on a GPU stay there, or each step would wait for its own labels."""
+    from keras import ops
+
+    return Arrays(ops, ops.convert_to_tensor, ops.cast)
 
 
 class ClassWeights:
@@ -29,7 +57,9 @@ class ClassWeights:
     dtype : dtype-like
         Floating type of the weights: Keras's ``floatx``.
     convert : callable
-        Turns the finished weights (`numpy.ndarray`) into what the training step takes.
+        Turns the finished weights into what the training step takes.
+    arrays : Arrays
+        Who computes them.
 
     Raises
     ------
@@ -41,15 +71,18 @@ class ClassWeights:
         self,
         class_weight: Mapping[int, float],
         dtype: npt.DTypeLike = "float32",
-        convert: Callable[[Weights], Any] = lambda weights: weights,
+        convert: Callable[[Any], Any] = lambda weights: weights,
+        arrays: Arrays = OF_NUMPY,
     ) -> None:
         _check(class_weight)
         classes = sorted(class_weight)
-        self._classes = np.array(classes, dtype=np.int64)
-        self._weights = np.array([class_weight[c] for c in classes], dtype=dtype)
+        weights = [class_weight[c] for c in classes]
+        self._classes = arrays.asarray(np.array(classes, dtype=np.int64))
+        self._weights = arrays.asarray(np.array(weights, dtype=dtype))
         self._convert = convert
+        self._arrays = arrays
 
-    def of_labels(self, labels: Any) -> Weights:
+    def of_labels(self, labels: Any) -> Any:
         """Return the weight of each label.
 
         Parameters
@@ -60,18 +93,23 @@ class ClassWeights:
 
         Returns
         -------
-        numpy.ndarray
+        numpy.ndarray or Keras's tensor
             (n,), or the shape of `labels` without its last dimension.
         """
-        labels = np.asarray(labels)
-        if labels.ndim > 1:
+        ops, cast = self._arrays.ops, self._arrays.cast
+        labels = self._arrays.asarray(labels)
+        if len(labels.shape) > 1:
             one_hot = labels.shape[-1] != 1
-            labels = labels.argmax(axis=-1) if one_hot else labels.squeeze(axis=-1)
-        classes = np.round(labels).astype(np.int64)
-        nearest = np.searchsorted(self._classes, classes).clip(max=self._classes.size - 1)
-        known = self._classes[nearest] == classes
-        weights: Weights = np.where(known, self._weights[nearest], self._weights.dtype.type(1))
-        return weights
+            labels = ops.argmax(labels, axis=-1) if one_hot else ops.squeeze(labels, axis=-1)
+        if "float" in str(labels.dtype):
+            labels = ops.round(labels)
+        classes = cast(labels, self._classes.dtype)
+        flat = ops.ravel(classes)  # TensorFlow searches for no others
+        last = self._classes.shape[0] - 1
+        nearest = ops.minimum(ops.searchsorted(self._classes, flat), last)
+        known = ops.equal(ops.take(self._classes, nearest), flat)
+        weights = ops.where(known, ops.take(self._weights, nearest), 1)
+        return ops.reshape(weights, tuple(classes.shape))
 
     def apply(self, batch: Any) -> Any:
         """Return the batch ``(x, y)`` or ``(x, y, sample_weight)`` with the weights in it.
@@ -98,8 +136,22 @@ class ClassWeights:
             )
         weights = self.of_labels(y)
         if given and given[0] is not None:
-            weights = _multiply(weights, np.asarray(given[0]))
+            weights = self._multiply(weights, self._arrays.asarray(given[0]))
         return (x, y, self._convert(weights))
+
+    def _multiply(self, weights: Any, given: Any) -> Any:
+        """Multiply (n, ...) by (n, ...) sample for sample, where one has fewer dimensions.
+
+        Without the added dimensions (n,) times (n, 1) would be spread to (n, n).
+        """
+        ops = self._arrays.ops
+        shapes = [tuple(array.shape) for array in (weights, given)]
+        ndim = max(map(len, shapes))
+        one, other = (
+            ops.reshape(array, shape + (1,) * (ndim - len(shape)))
+            for array, shape in zip((weights, given), shapes, strict=True)
+        )
+        return self._arrays.cast(ops.multiply(one, other), weights.dtype)
 
 
 def _check(class_weight: Mapping[int, float]) -> None:
@@ -117,16 +169,6 @@ def _check(class_weight: Mapping[int, float]) -> None:
             "class_weight must map class numbers to weights, as {0: 1.0, 1: 2.5}.",
             f"class_weight={class_weight!r}",
         )
-
-
-def _multiply(weights: Weights, given: npt.NDArray[Any]) -> Weights:
-    """Multiply (n, ...) by (n, ...) sample for sample, where one has fewer dimensions.
-
-    Without the added dimensions (n,) times (n, 1) would be spread to (n, n).
-    """
-    ndim = max(weights.ndim, given.ndim)
-    shaped = [array.reshape(array.shape + (1,) * (ndim - array.ndim)) for array in (weights, given)]
-    return (shaped[0] * shaped[1]).astype(weights.dtype, copy=False)
 
 
 def _describe(value: Any) -> str:
