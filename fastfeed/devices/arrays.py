@@ -149,7 +149,7 @@ def hand_over_device(framework: str, ordinal: int, synchronise: bool) -> HandOve
     """
     import_tensor = import_framework(framework, DEVICE_IMPORTERS)
     check_sees_gpu(framework, ordinal)
-    anywhere = synchronise or framework in ("jax", "tensorflow")
+    anywhere = is_used_anywhere(framework, synchronise)
     find_stream = CURRENT_STREAMS.get(framework)
     current_stream = find_stream(ordinal) if find_stream else None
 
@@ -174,6 +174,11 @@ def hand_over_device(framework: str, ordinal: int, synchronise: bool) -> HandOve
         return import_tensor(lease.tensor(leaf.offset, dtype, leaf.shape))
 
     return hand_over
+
+
+def is_used_anywhere(framework: str, synchronise: bool) -> bool:
+    """Tell whether batches are read on streams that nobody tells us."""
+    return synchronise or framework in ("jax", "tensorflow")
 
 
 def on_host(lease: DeviceLease, leaf: ArrayLeaf) -> np.ndarray[Any, Any]:

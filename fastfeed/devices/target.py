@@ -12,6 +12,7 @@ from fastfeed.devices.arrays import (
     current_ordinal,
     hand_over_device,
     hand_over_for_tensorflow,
+    is_used_anywhere,
 )
 from fastfeed.devices.cuda import open_device, ordinal_of
 from fastfeed.devices.handover import HandOver, hand_over_to
@@ -74,9 +75,9 @@ def target(wanted: Wanted) -> Target:
     """
     if wanted.device is None:
         _refuse_device_options(wanted)
-        framework = wanted.framework or "numpy"
+        framework = "numpy" if wanted.framework is None else wanted.framework
         return Target(framework, hand_over_to(framework))
-    framework = wanted.framework or "cupy"
+    framework = "cupy" if wanted.framework is None else wanted.framework
     check_framework(framework)
     ordinal = ordinal_of(wanted.device)
     device = open_device(_current(framework) if ordinal is None else ordinal)
@@ -86,7 +87,11 @@ def target(wanted: Wanted) -> Target:
     transforming = None
     if wanted.device_transform is not None:
         transforming = Transforming(
-            wanted.device_transform, device, wanted.seed, wanted.stable_addresses
+            wanted.device_transform,
+            device,
+            wanted.seed,
+            fixed=wanted.stable_addresses,
+            anywhere=is_used_anywhere(framework, wanted.device_synchronise),
         )
         hand_over = _after(transforming, hand_over)
     return Target(

@@ -18,6 +18,10 @@ from fastfeed.devices.uploads import HANDED_OUT, PATIENCE_S
 from fastfeed.errors import ArgumentError, DeviceError, SourceError
 from fastfeed.structure import ArrayLeaf, ArraySpec, Layout, Tree, is_leaf, leaves, map_leaves
 
+SETTLED_TOGETHER = 6
+"""Buffers for results that are used anywhere: one wait for the GPU serves all that are free, and
+here the training thread waits."""
+
 DeviceTransform = Augment | Callable[[Tree], Tree]
 """An `Augment`, or any function of a tree of CuPy arrays."""
 
@@ -34,6 +38,8 @@ class Transforming:
         For the random numbers of an `Augment`.
     fixed : bool
         Results at the same addresses for ever.
+    anywhere : bool
+        Results are given to a framework that does not tell its streams.
 
     Raises
     ------
@@ -41,7 +47,9 @@ class Transforming:
         CuPy is not installed, or `transform` is nothing that could be called.
     """
 
-    def __init__(self, transform: DeviceTransform, device: Device, seed: int, fixed: bool) -> None:
+    def __init__(
+        self, transform: DeviceTransform, device: Device, seed: int, fixed: bool, anywhere: bool
+    ) -> None:
         if not callable(transform) and not isinstance(transform, Augment):
             raise ArgumentError(
                 "device_transform must be a fastfeed.devices.transforms.Augment, or a function "
@@ -52,7 +60,7 @@ class Transforming:
         self._transform = transform
         self._seed = seed
         self._ordinal = device.ordinal
-        self._pool = Pool(device, HANDED_OUT, fixed)
+        self._pool = Pool(device, SETTLED_TOGETHER if anywhere and not fixed else HANDED_OUT, fixed)
         with self._cupy.cuda.Device(self._ordinal):
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
         self._planned: tuple[Tree, Any] | None = None
