@@ -18,7 +18,7 @@ LIBRARY_VARIABLE = "FASTFEED_CUDA_LIBRARY"
 OLDEST_DRIVER = 11020
 """CUDA 11.2: the oldest driver with which CuPy 12, PyTorch 2 and JAX 0.4 work."""
 NO_DEVICE = 100
-DEVICE_NAME = re.compile(r"(?:cuda|gpu)(?::(\d+))?")
+DEVICE_NAME = re.compile(r"(?:cuda|gpu)(?::(\d{1,9}))?")
 
 
 def ordinal_of(device: Any) -> int | None:
@@ -48,7 +48,7 @@ def open_device(ordinal: int) -> Device:
         There are fewer GPUs.
     """
     try:
-        device = Device(ordinal, os.environ.get(LIBRARY_VARIABLE))
+        device = Device(ordinal, os.environ.get(LIBRARY_VARIABLE) or None)
     except DeviceError as error:
         raise _explained(error, ordinal) from None
     if device.driver_version < OLDEST_DRIVER:
