@@ -50,6 +50,7 @@ class Uploads:
         self._uploader = Uploader(device, ring, waiting, buffers, fixed, ordered)
         self._fixed_bytes = 0 if fixed else None
         self._starved_since: float | None = None
+        self._last_counts: dict[str, int] | None = None
         self._most_in_use = buffers + 1 if leaves_cycles else None
 
     # -- slots ------------------------------------------------------------------------------
@@ -141,9 +142,12 @@ class Uploads:
     # -- all of it --------------------------------------------------------------------------
 
     def counts(self) -> dict[str, int]:
-        """Return the running totals."""
-        return self._uploader.counts
+        """Return the running totals; after the end the last ones."""
+        return self._uploader.counts if self._last_counts is None else self._last_counts
 
     def close(self) -> None:
-        """End the thread. Batches that were handed out stay valid."""
+        """End the thread. Batches that were handed out stay valid, and are counted no more."""
+        if self._last_counts is None:
+            now = dict.fromkeys(("waiting", "buffers", "buffer_bytes"), 0)
+            self._last_counts = self._uploader.counts | now
         self._uploader.stop()

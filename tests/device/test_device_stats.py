@@ -122,6 +122,20 @@ def test_printed_stats_name_the_gpu_and_say_whether_slots_are_page_locked(gpu: G
         assert "device" not in str(loader.stats())
 
 
+@each_kind
+def test_a_closed_loader_still_tells_its_totals(gpu: Gpu, kind: dict[str, Any]) -> None:
+    with Loader(Batches(20), device="cuda", **kind) as loader:
+        kept = list(loader)
+        before = device_stats(loader)
+    for _ in range(2):
+        after = device_stats(loader)
+        assert after.uploads >= before.uploads >= len(kept)
+        assert after.upload_bytes == after.uploads * BATCH_BYTES
+        assert (after.waiting, after.buffers, after.buffer_bytes) == (0, 0, 0)
+        assert "page-locked" in str(loader.stats())
+        loader.close()
+
+
 # -- registration refused -------------------------------------------------------------------
 
 
