@@ -67,6 +67,45 @@ def torch_importer() -> Callable[[Any], Any]:
     return lambda tensor: from_dlpack(tensor.capsule())
 
 
+def jax_importer() -> Callable[[Any], Any]:
+    """Import JAX. On a GPU that it does not use by itself arrays stay committed, as those of
+    `jax.device_put`: JAX would copy others to its own.
+    """
+    import jax
+
+    own, uncommitted = jax_ordinal(), IMPORTERS["jax"]()
+    committed = jax.dlpack.from_dlpack
+
+    def imported(tensor: Any) -> Any:
+        _, ordinal = tensor.__dlpack_device__()
+        return uncommitted(tensor) if ordinal == own else committed(tensor)
+
+    return imported
+
+
+def jax_ordinal() -> int:
+    """Return the number of the GPU that JAX uses by itself; 0 where that is none."""
+    import jax
+
+    (own,) = jax.numpy.zeros(()).devices()
+    return int(own.local_hardware_id) if own.platform == "gpu" else 0
+
+
+def jax_tells_streams(ordinal: int) -> bool:
+    """Tell whether JAX says on which stream it will read, and orders what it computes behind that.
+
+    Of its clients for GPUs one does. The other takes it that the bytes are there already.
+    """
+    import jax
+
+    (device,) = (d for d in jax.local_devices(backend="gpu") if d.local_hardware_id == ordinal)
+    try:
+        device.get_stream_for_external_ready_events()
+    except Exception:  # whichever error it has for what it has not implemented
+        return False
+    return True
+
+
 def torch_stream(ordinal: int) -> Callable[[], int]:
     """Return what gives PyTorch's current stream, as DLPack numbers it."""
     import torch
@@ -75,7 +114,12 @@ def torch_stream(ordinal: int) -> Callable[[], int]:
     return lambda: current_stream(ordinal).cuda_stream or LEGACY_STREAM
 
 
-DEVICE_IMPORTERS = {**IMPORTERS, "cupy": cupy_importer, "torch": torch_importer}
+DEVICE_IMPORTERS = {
+    **IMPORTERS,
+    "cupy": cupy_importer,
+    "torch": torch_importer,
+    "jax": jax_importer,
+}
 CURRENT_STREAMS = {"torch": torch_stream}
 """Where it is quicker to ask for the stream once than to be told it with each array."""
 
@@ -90,7 +134,7 @@ def current_ordinal(framework: str) -> int:
         import cupy
 
         return int(cupy.cuda.Device().id) if cupy.cuda.is_available() else 0
-    return 0
+    return jax_ordinal() if framework == "jax" else 0
 
 
 def check_sees_gpu(framework: str, ordinal: int) -> None:
@@ -150,6 +194,7 @@ def hand_over_device(framework: str, ordinal: int, synchronise: bool) -> HandOve
     import_tensor = import_framework(framework, DEVICE_IMPORTERS)
     check_sees_gpu(framework, ordinal)
     anywhere = is_used_anywhere(framework, synchronise)
+    synchronise = synchronise or (framework == "jax" and not jax_tells_streams(ordinal))
     find_stream = CURRENT_STREAMS.get(framework)
     current_stream = find_stream(ordinal) if find_stream else None
 

@@ -80,6 +80,7 @@ def put_in(monkeypatch, gpu, backend):
     monkeypatch.setitem(arrays.DEVICE_IMPORTERS, backend, lambda: framework)
     monkeypatch.setattr(arrays, "CURRENT_STREAMS", {}, raising=False)
     monkeypatch.setattr(arrays, f"{backend}_gpus", lambda: 1)
+    monkeypatch.setattr(arrays, "jax_tells_streams", lambda ordinal: True)
     monkeypatch.setattr(host, "own_device", lambda: "cuda:0")
     return framework
 
