@@ -71,4 +71,12 @@ static inline uint32_t ff_bell_listen(ff_a32 *bell) {
   return ff_or_seq32(bell, FF_LISTENS) | FF_LISTENS; /* SYNC bell: acquire */
 }
 
+/* For what the listener does not look for again before he parks: did it ring between the two? He
+ * hears before he looks for it, and listens afterwards. */
+static inline uint32_t ff_bell_hear(const ff_a32 *bell) { return ff_load_seq32(bell); }
+
+static inline bool ff_bell_rang(uint32_t heard, uint32_t seen) {
+  return (heard ^ seen) & ~FF_LISTENS;
+}
+
 #endif

@@ -100,7 +100,7 @@ static void done_with_spilled(ff_uploader *uploader) {
   ff_bell_ring(ff_pool_bell(uploader->pool));
 }
 
-int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival) {
+static int look(ff_uploader *uploader, ff_arrival *arrival) {
   done_with_spilled(uploader);
   /* SYNC failed: acquire. Before the look: what arrived earlier comes first. */
   bool failed = ff_load_acquire32(&uploader->failed);
@@ -111,19 +111,35 @@ int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival) {
   return 0;
 }
 
-int ff_uploader_take_wait(ff_uploader *uploader, ff_arrival *arrival, const ff_a32 *alarm,
+static int look_and_sleep(ff_uploader *uploader, ff_arrival *arrival, const ff_a32 *alarm,
                           uint32_t alarm_seen, int64_t timeout_ns) {
   uint32_t looks = 0;
   int rc;
   do {
-    if ((rc = ff_uploader_take(uploader, arrival)) != -EAGAIN) return rc;
+    if ((rc = look(uploader, arrival)) != -EAGAIN) return rc;
   } while (ff_look_again(looks++, uploader->ring.header->spin));
   uint32_t seen = ff_bell_listen(&uploader->arrivals.bell);
-  if ((rc = ff_uploader_take(uploader, arrival)) != -EAGAIN) return rc;
+  if ((rc = look(uploader, arrival)) != -EAGAIN) return rc;
   if (alarm && ff_load_acquire32(alarm) != alarm_seen) return -EAGAIN;
+  if (ff_bell_rang(uploader->heard, seen)) return -EAGAIN; /* a slot is free, perhaps */
   ff_ring_wake_idle(&uploader->ring); /* what was posted quietly is waited for now */
   ff_park(&uploader->arrivals.bell, seen, timeout_ns);
-  return ff_uploader_take(uploader, arrival);
+  return look(uploader, arrival);
+}
+
+/* What rings from here on may be a slot that the consumer looked for in vain: see above. */
+static int hear(ff_uploader *uploader, int rc) {
+  uploader->heard = ff_bell_hear(&uploader->arrivals.bell);
+  return rc;
+}
+
+int ff_uploader_take(ff_uploader *uploader, ff_arrival *arrival) {
+  return hear(uploader, look(uploader, arrival));
+}
+
+int ff_uploader_take_wait(ff_uploader *uploader, ff_arrival *arrival, const ff_a32 *alarm,
+                          uint32_t alarm_seen, int64_t timeout_ns) {
+  return hear(uploader, look_and_sleep(uploader, arrival, alarm, alarm_seen, timeout_ns));
 }
 
 /* What the thread had in hand when it passed a spilled batch on is for that one: with fixed buffers

@@ -7,8 +7,10 @@
 #include "park.h"
 
 /* A sleep's end. Nothing depends on it but how soon a death is passed on that falls between two
- * looks of this thread, and that the consumer hears of a buffer that stays away. */
-#define SECOND 1000000000
+ * looks of this thread. Tests set an hour: a wake-up that is lost hangs there. */
+#ifndef FF_LONGEST_SLEEP_NS
+#define FF_LONGEST_SLEEP_NS 1000000000
+#endif
 #define SHORTEST_NAP 50000
 
 static void fail(ff_uploader *uploader, const ff_cuda_error *error) {
@@ -184,7 +186,8 @@ static void sleep_without_room(ff_uploader *uploader) {
   uint32_t seen = ff_bell_listen(bell);
   if (has_room(uploader) || has_failed(uploader) || is_stopping(uploader)) return;
   ff_park(bell, seen, uploader->nap_ns);
-  uploader->nap_ns = uploader->nap_ns < SECOND / 2 ? 2 * uploader->nap_ns : SECOND;
+  int64_t longer = 2 * uploader->nap_ns;
+  uploader->nap_ns = longer < FF_LONGEST_SLEEP_NS ? longer : FF_LONGEST_SLEEP_NS;
   ff_bell_ring(&uploader->arrivals.bell); /* still starved, perhaps, or a worker has died */
 }
 
@@ -198,7 +201,8 @@ static bool take_batch(ff_uploader *uploader, ff_batch *batch) {
   }
   if (!ff_ring_take(ring, uploader->plan.ordered, batch)) return true;
   if (uploader->copies) return false;
-  if (!ff_ring_take_wait(ring, uploader->plan.ordered, batch, &uploader->stopping, 0, SECOND))
+  if (!ff_ring_take_wait(ring, uploader->plan.ordered, batch, &uploader->stopping, 0,
+                         FF_LONGEST_SLEEP_NS))
     return true;
   ff_bell_ring(&uploader->arrivals.bell); /* perhaps a worker has died: the consumer replaces it */
   return false;

@@ -37,7 +37,9 @@ struct ff_uploader {
   ff_cuda_error error;
   ff_places places;
   ff_arrivals arrivals; /* the thread puts, the consumer takes */
-  bool took_spilled;    /* the consumer's own */
+  /* The consumer's own. */
+  bool took_spilled;
+  uint32_t heard; /* of the arrivals' bell, when it last returned to its caller */
   /* The thread's own. */
   ff_copying *copies, **copies_end;
   ff_buffer *in_hand;  /* for the next batch */

@@ -128,6 +128,22 @@ static void no_device_memory_is_left(void) {
   close_pool();
 }
 
+static void a_pointer_tells_its_buffer(void) {
+  open_pool(14, 2, false);
+  ff_buffer *first = take(), *second = take();
+  CUdeviceptr start = ff_buffer_pointer(first), after = start + BYTES;
+  CHECK(ff_pool_find(pool, start) == first);
+  CHECK(ff_pool_find(pool, after - 1) == first);
+  CHECK(!ff_pool_find(pool, after));
+  CHECK(!ff_pool_find(pool, start - 1));
+  CHECK(ff_pool_find(pool, ff_buffer_pointer(second) + 1) == second);
+  for (int users = 0; users < 3; users++) ff_buffer_release(first); /* each find is one more */
+  CHECK(!ff_pool_find(pool, start)); /* nobody uses it */
+  ff_buffer_release(second);
+  ff_buffer_release(second);
+  close_pool();
+}
+
 /* -- who outlives whom ----------------------------------------------------------------------- */
 
 static void buffers_outlive_the_owner(void) {
@@ -346,6 +362,7 @@ int main(void) {
   RUN(as_many_as_usual_before_one_is_used_again);
   RUN(larger_batches_replace_the_buffers);
   RUN(no_device_memory_is_left);
+  RUN(a_pointer_tells_its_buffer);
   RUN(buffers_outlive_the_owner);
   RUN(a_fork_does_not_call_the_driver);
   RUN(a_tensor_describes_its_part_of_the_buffer);
