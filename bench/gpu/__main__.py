@@ -25,7 +25,7 @@ from bench.harness import ROOT
 
 BUDGET = 465.0  # seconds in all
 RESULTS = ROOT / "bench" / "results"
-BUILD = [sys.executable, "setup.py", "build_ext", "--inplace"]
+BUILD = [sys.executable, "-m", "bench.gpu.build"]
 TESTS = [
     sys.executable, "-m", "pytest", "-m", "gpu", "tests/device", "--timeout=40", "-rfEs",
     "--continue-on-collection-errors", "-p", "no:cacheprovider",

@@ -58,7 +58,7 @@ class Contest:
         self._group, self._work, self._contestants = group, work, contestants
         self._workers, self._settings, self._record = workers, settings, record
         self._lanes: dict[str, LaneProcess] = {}
-        self._batches: dict[str, int] = {}
+        self._about: dict[str, dict[str, Any]] = {}
         self._order = random.Random(0)
         self._stack = ExitStack()
 
@@ -101,7 +101,9 @@ class Contest:
         lane = self._lanes[name]
         lane.answer()  # its imports are done; those of all lanes go on at the same time
         lane.order()
-        self._batches[name] = lane.answer()["batches"]
+        answer = lane.answer()
+        before = {f"{key}_before": value for key, value in answer.get("about", {}).items()}
+        self._about[name] = before | {"batches_per_round": answer["batches"]}
         lane.settle()
 
     def _turn(self, name: str, loops: int, rounds: Rounds) -> None:
@@ -111,7 +113,7 @@ class Contest:
         answer = lane.answer()
         lane.settle()
         rounds.seconds.append(answer["seconds"])
-        rounds.about = answer.get("about", {}) | {"batches_per_round": self._batches[name]}
+        rounds.about = answer.get("about", {}) | self._about[name]
         # The untimed batches are made and taken as the timed ones are, so they count too.
         share = answer["seconds"] / answer["epoch_seconds"]
         rounds.cpu_seconds.append((lane.cpu_seconds() - before) * share)

@@ -78,7 +78,7 @@ class Lane:
         length = self._length()
         with self._open(length) as batches:
             self._epoch(batches, length, 0)
-            say({"batches": length - UNTIMED})
+            say({"batches": length - UNTIMED, **self._about(batches)})
             for order in orders:
                 loops = json.loads(order)["loops"]
                 begin = time.perf_counter()

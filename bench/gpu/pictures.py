@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from bench.gpu.bars import NEXT_MICROSECONDS
 from bench.gpu.names import (
     ALLOCATED,
     BUSY_WORK,
@@ -145,7 +147,8 @@ def waits(run: dict[str, Any], entries: Entries) -> Any:
         sample = entry.extra["sample"]
         percentiles = [99.9 * k / (len(sample) - 1) for k in range(len(sample))]
         axes.plot(percentiles, sample, color=colours[entry.name], label=entry.name)
-    axes.axhline(10, color="black", linewidth=0.8, linestyle=":", label="bar: 10 us, median")
+    label = f"bar: {NEXT_MICROSECONDS} us, median"
+    axes.axhline(NEXT_MICROSECONDS, color="black", linewidth=0.8, linestyle=":", label=label)
     axes.set_yscale("log")
     axes.set_xlabel("percentile of the calls")
     axes.set_ylabel("microseconds")
@@ -193,13 +196,12 @@ def upright(
 
 def across(axes: Any, names: list[str], rounds: list[list[float]]) -> None:
     """Draw a bar across for each name, the largest on top, with its spread."""
-    order = sorted(range(len(names)), key=lambda k: sorted(rounds[k])[len(rounds[k]) // 2])
+    order = sorted(range(len(names)), key=lambda k: statistics.median(rounds[k]))
     for place, k in enumerate(order):
-        values = sorted(rounds[k])
-        middle = values[len(values) // 2]
-        spread = [[middle - values[0]], [values[-1] - middle]]
+        middle, highest = statistics.median(rounds[k]), max(rounds[k])
+        spread = [[middle - min(rounds[k])], [highest - middle]]
         axes.barh(place, middle, color=colour_of(names[k]), xerr=spread, ecolor="black")
-        axes.text(values[-1], place, f" {middle:.3g}", va="center", fontsize=8)
+        axes.text(highest, place, f" {middle:.3g}", va="center", fontsize=8)
     axes.set_yticks(range(len(order)), [names[k] for k in order], fontsize=8)
     axes.set_xlim(0, 1.15 * max(value for values in rounds for value in values))
 

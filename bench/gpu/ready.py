@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import fastfeed
@@ -11,6 +12,7 @@ from bench.gpu.lane import QUEUE
 
 IMAGES, SIDE = 32, 224
 LOOK_EVERY = 50e-6  # seconds
+PATIENCE = 0.05  # seconds before a batch is taken for nothing
 LONGEST = 20.0  # seconds for a batch to be ready
 ENDLESS = 1_000_000
 
@@ -27,13 +29,24 @@ def open_loader(framework: str, device: str, workers: int) -> fastfeed.Loader:
     )
 
 
-def wait_until_ready(loader: fastfeed.Loader) -> None:
-    """Wait until the next batch can be taken at once: it lies on the device."""
+def wait_until_ready(loader: fastfeed.Loader, batches: Iterator[Any]) -> None:
+    """Wait until the next batch can be taken at once: it lies on the device.
+
+    Only ``next()`` asks workers for more. If all slots were still being read when it was called
+    last, nothing is on its way, so one batch is taken for nothing.
+    """
     until = time.monotonic() + LONGEST
-    while not _ready(loader):
+    while not _is_ready_soon(loader):
         if time.monotonic() > until:
             raise AssertionError(f"no batch ready after {LONGEST:.0f} s: {loader.stats()}")
+        next(batches)
+
+
+def _is_ready_soon(loader: fastfeed.Loader) -> bool:
+    until = time.monotonic() + PATIENCE
+    while not (ready := _ready(loader)) and time.monotonic() < until:
         time.sleep(LOOK_EVERY)
+    return bool(ready)
 
 
 def _ready(loader: fastfeed.Loader) -> int:

@@ -19,6 +19,10 @@ from bench.gpu.record import Entry, read
 from bench.gpu.settings import Settings
 from bench.harness import ROOT
 
+ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # JAX takes most of the card otherwise
+}
 KEPT = 8000  # characters of what a command says, from the end
 
 
@@ -54,7 +58,7 @@ def run(command: Sequence[str], limit: float) -> Outcome:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"},
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": _python_path()},
             start_new_session=True,
         )
         try:

@@ -32,8 +32,8 @@ class Settings:
     """
 
     device: str = "cuda"
-    rounds: int = 7
-    seconds: float = 0.5
+    rounds: int = 5
+    seconds: float = 0.4
     workers: int = 8
     arena_bytes: int = 1 << 29
     images: int = 128

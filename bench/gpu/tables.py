@@ -35,7 +35,10 @@ from bench.sources import WORKS
 
 Table = Iterator[str]
 Column = tuple[str, Callable[[Entry], str]]
-COUNTS = ("uploads", "host_copies", "pinned", "registered_bytes", "register_seconds", "buffers")
+COUNTS = (
+    "uploads_before", "uploads", "host_copies_before", "host_copies", "pinned", "registered_bytes",
+    "register_seconds", "buffers",
+)  # fmt: skip
 
 
 def tables(settings: dict[str, Any], entries: Entries) -> Iterator[Table]:
@@ -47,7 +50,9 @@ def tables(settings: dict[str, Any], entries: Entries) -> Iterator[Table]:
         for group in (copying_beside(copy), writing_beside(copy)):
             yield compared(group.capitalize(), group, entries, ALONE)
     workers = settings["workers"]
-    for work, count in ((w, n) for w in ("uint8", "float32") for n in (workers, 4, 2)):
+    for work, count in (
+        (w, n) for w in ("uint8", "float32") for n in dict.fromkeys((workers, 4, 2))
+    ):
         group = batches_of(work, count)
         yield compared(f"End to end: {group}", group, entries, TORCH.name, BATCHES)
     yield counters(entries, workers)
@@ -101,6 +106,8 @@ def counters(entries: Entries, workers: int) -> Table:
     if not rows:
         return
     yield "## What fastfeed counted"
+    yield ""
+    yield "*before*: when the first round began. Batches made before there were slots came earlier."
     yield ""
     yield f"| | {' | '.join(COUNTS)} |"
     yield "|---" * (len(COUNTS) + 1) + "|"

@@ -107,7 +107,7 @@ def main(way: str, library: str, framework: str, calls: str, device: str) -> Non
         for _ in range(WARM_UP):
             next(batches)
         for _ in range(int(calls)):
-            wait_until_ready(loader)
+            wait_until_ready(loader, batches)
             kept.append(trace.during(lambda: next(batches), found["next"]))
             trace.during(kept.clear, found["drop"])
         if way == CUPTI:

@@ -164,9 +164,9 @@ def contestants(settings: Settings) -> dict[str, Callable[[ExitStack], Batches]]
 
     return {
         CACHED: cached,
+        TRAINED_TORCH: of_torch,  # it forks, so it goes before those that start threads
         TRAINED_FILL: ours,
         TRAINED_TRANSFORMED: transformed,
-        TRAINED_TORCH: of_torch,
     }
 
 
