@@ -63,4 +63,9 @@ static inline ff_buffer *take_written(int value) {
   return buffer;
 }
 
+static inline void read_on(int reader, const ff_buffer *buffer, unsigned microseconds) {
+  OK(sim_kernel_read(readers[reader], ff_buffer_pointer(buffer), BYTES, microseconds,
+                     &sums[reader]));
+}
+
 #endif

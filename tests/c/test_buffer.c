@@ -4,11 +4,6 @@
 
 #include "pool_util.h"
 
-static void read_on(int reader, const ff_buffer *buffer, unsigned microseconds) {
-  OK(sim_kernel_read(readers[reader], ff_buffer_pointer(buffer), BYTES, microseconds,
-                     &sums[reader]));
-}
-
 static int64_t context_waits(void) { return sim_calls("cuCtxSynchronize"); }
 static int64_t host_waits(void) {
   return context_waits() + sim_calls("cuEventSynchronize") + sim_calls("cuStreamSynchronize");
