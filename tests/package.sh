@@ -26,7 +26,7 @@ END
 try_it() {  # $1: what to install
     "$python" -m venv "$work/venv"
     "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$1"
-    (cd "$work" && venv/bin/python try.py)
+    (cd "$work" && venv/bin/python try.py && venv/bin/fastfeed doctor)
     rm -rf "$work/venv"
 }
 

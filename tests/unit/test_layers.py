@@ -27,7 +27,10 @@ LAYERS = [
     "fastfeed.engine",
     "fastfeed.loader",
     "fastfeed.keras",
+    "fastfeed.doctor",
+    "fastfeed.cli",
     "fastfeed",
+    "fastfeed.__main__",
 ]
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 HEAVY = {
@@ -112,3 +115,4 @@ def test_importing_fastfeed_imports_nothing_heavy(statement: str) -> None:
     modules = json.loads(subprocess.check_output([sys.executable, "-c", program], text=True))
     assert "fastfeed.loader" in modules
     assert HEAVY.isdisjoint(modules)
+    assert "fastfeed.cli" not in modules
