@@ -72,14 +72,20 @@ cdef class Uploader:
         ff_uploader_skip_below(self.running(), sequence)
 
     def take(self):
-        """A batch that has arrived or is passed on as it is, or None."""
+        """A batch that has arrived or is passed on as it is, or None. After the end there is none:
+        a signal handler may stop this while a loop is about to ask.
+        """
+        if self.uploader == NULL:
+            return None
         cdef Batch batch = Batch.__new__(Batch)
         return self.received(batch, ff_uploader_take(self.running(), &batch.arrival))
 
     def take_wait(self, Monitor monitor=None, uint32_t deaths_seen=0, int64_t timeout_ns=SLICE_NS):
         """The same, after a sleep of up to `timeout_ns`; it ends early when a slot becomes free."""
+        if self.uploader == NULL:
+            return None
         cdef Batch batch = Batch.__new__(Batch)
-        cdef ff_uploader *uploader = self.running()
+        cdef ff_uploader *uploader = self.uploader
         cdef const ff_a32 *alarm = NULL
         cdef int code
         if monitor is not None:
@@ -95,7 +101,7 @@ cdef class Uploader:
         if code == 0:
             self.taken += 1
             return batch
-        if code == -errno.EIO:
+        if code == -errno.EIO and self.uploader != NULL:  # a signal handler may have stopped it
             ff_uploader_error(self.uploader, &error)
             raise device_error(error.call.decode(), error.code, error.text.decode(errors="replace"))
         return None
@@ -143,4 +149,4 @@ cdef class Uploader:
     @property
     def is_starved(self):
         """The next upload needs a fixed buffer whose batch somebody still has."""
-        return ff_uploader_is_starved(self.running())
+        return self.uploader != NULL and ff_uploader_is_starved(self.uploader)

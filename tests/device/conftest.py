@@ -1,4 +1,8 @@
-"""A simulated GPU for each test, and the proof that nothing is left of it."""
+"""A GPU for each test: a simulated one, and the proof that nothing is left of it.
+
+With `pytest -m gpu` it is the real one, for the tests of which that asks, and there are those that
+run on nothing else.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import real_gpu
+from leftovers import eventually
 from simulated_gpu import LIBRARY, Gpu, SimulatedArray
 
 from fastfeed import _core
 from fastfeed.devices import arrays
+
+
+def is_for_real(config: pytest.Config) -> bool:
+    """Tell whether the tests were asked to run on a real GPU."""
+    return config.option.markexpr == "gpu"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    """Mark what runs on a real GPU too, before tests are chosen by their marks."""
+    for item in items:
+        if is_for_real(config) and item.path.name in real_gpu.SAME:
+            if "gpu" in item.fixturenames:
+                item.add_marker(pytest.mark.gpu)
+        if item.get_closest_marker("gpu") and (why := real_gpu.missing()):
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +42,27 @@ def driver() -> Gpu:
 
 
 @pytest.fixture
-def gpu(driver: Gpu, monkeypatch: pytest.MonkeyPatch, request: Any) -> Iterator[Gpu]:
+def gpu(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A GPU of which nothing is in use, before and after the test."""
+    if is_for_real(request.config):
+        yield from a_real_one(monkeypatch)
+    else:
+        yield from a_simulated_one(request, monkeypatch)
+
+
+def a_real_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The machine's first GPU."""
+    gpu = real_gpu.RealGpu()
+    monkeypatch.setitem(arrays.DEVICE_IMPORTERS, "cupy", lambda: gpu.array)
+    yield gpu
+    gpu.close()
+    gc.collect()
+    assert eventually(lambda: (_core.devices_alive(), _core.segments_alive()) == (0, 0))
+
+
+def a_simulated_one(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    """The driver of tests/simulated, beginning anew."""
+    driver: Gpu = request.getfixturevalue("driver")
     driver.reset(seed=sum(request.node.name.encode()))
     monkeypatch.setenv("FASTFEED_CUDA_LIBRARY", str(LIBRARY))
     monkeypatch.setitem(

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from simulated_gpu import Gpu, SimulatedArray
 
 import fastfeed
+from fastfeed.devices import arrays
 from fastfeed.structure import children_of, rebuild
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -156,6 +158,14 @@ def outcomes(batches: Iterable[Any]) -> list[Any]:
             return found
         except Exception as error:
             found.append(error)
+
+
+def use_simulated_gpu() -> Gpu:
+    """Do in a script what conftest.py does for a test."""
+    gpu = Gpu()
+    gpu.open()
+    arrays.DEVICE_IMPORTERS["cupy"] = lambda: lambda tensor: SimulatedArray(gpu, tensor)
+    return gpu
 
 
 def wait_until_ready(loader: fastfeed.Loader, least: int = 1) -> None:
