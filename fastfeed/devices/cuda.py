@@ -17,6 +17,7 @@ LIBRARY_VARIABLE = "FASTFEED_CUDA_LIBRARY"
 """Environment variable with the path of a library to take in place of ``libcuda.so.1``."""
 OLDEST_DRIVER = 11020
 """CUDA 11.2: the oldest driver with which CuPy 12, PyTorch 2 and JAX 0.4 work."""
+NOT_INITIALISED = 3
 NO_DEVICE = 100
 DEVICE_NAME = re.compile(r"(?:cuda|gpu)(?::(\d{1,9}))?")
 
@@ -83,6 +84,11 @@ def _explained(error: DeviceError, ordinal: int) -> Exception:
     elif error.code == NO_DEVICE:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         cure = f"There is a driver, but no GPU to be seen. CUDA_VISIBLE_DEVICES is {visible!r}."
+    elif error.code == NOT_INITIALISED:
+        cure = (
+            "The GPU cannot be used here: this process is probably a fork of one that has used "
+            'CUDA. Start it in another way, as multiprocessing does with the "spawn" method.'
+        )
     else:
         cure = "The GPU cannot be used."
     return DeviceUnavailable(
