@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from fastfeed.cli.output import Styled, width, write
 from fastfeed.doctor import Finding, Status, examine
+from fastfeed.doctor.finding import count
 from fastfeed.doctor.versions import installed
 
 DESCRIPTION = """\
@@ -20,7 +21,7 @@ speed, GPU. Say what would go wrong, and the cure. Takes two to three seconds, c
   ok        as it should be
   note      nothing is wrong; know it if you want more speed
   warning   something will be slow, or fail in some uses
-  problem   fastfeed cannot be used here
+  problem   fastfeed cannot be used here, or only with threads
 """
 EXIT_CODES = """\
 exit status: 0; 1 if there is a problem; 2 for wrong arguments or if the output cannot be written.
@@ -97,12 +98,16 @@ def _wrapped(text: str, columns: int) -> list[str]:
 def summary(findings: list[Finding], columns: int) -> Iterator[Styled]:
     """Yield the last lines: how many findings of which kind, and whether fastfeed works."""
     numbers = Counter(finding.status for finding in findings)
-    counted = ", ".join(f"{numbers[status]} {status}" for status in Status if numbers[status])
+    counted = ", ".join(_counted(numbers[status], status) for status in Status if numbers[status])
     problems = [finding.name for finding in findings if finding.status == Status.PROBLEM]
     if problems:
-        verdict, style = f"fastfeed cannot be used here: {', '.join(problems)}.", "bold red"
+        verdict, style = f"fastfeed does not work here: see {' and '.join(problems)}.", "bold red"
     else:
         verdict, style = "fastfeed works here.", "bold"
     yield "\n", ""
     yield f"{textwrap.fill(verdict, columns)}\n", style
     yield f"{textwrap.fill(f'Of {len(findings)} findings: {counted}.', columns)}\n", ""
+
+
+def _counted(number: int, status: Status) -> str:
+    return f"{number} {status}" if status == Status.OK else count(number, status)

@@ -19,7 +19,7 @@ class Status(StrEnum):
     WARNING = "warning"
     """Something will be slow, or fail in some uses."""
     PROBLEM = "problem"
-    """fastfeed cannot be used here."""
+    """fastfeed cannot be used here, or only with threads."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ from fastfeed.doctor.finding import Finding, Status
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 MADV_POPULATE_WRITE = 23
-PAGE = mmap.PAGESIZE
+NEEDED = {
+    "memfd seals": ("memfd_create", "Batches lie in sealed memfds: no Loader works."),
+    "pidfd": ("pidfd_open", "Workers are watched by pidfds: worker processes do not work."),
+}
+"""What cannot be done without: the system call, and why."""
 
 
 def kernel() -> Finding:
@@ -33,13 +37,13 @@ def kernel() -> Finding:
 
 
 def _judge(failed: set[str]) -> tuple[Status, str, str]:
-    if failed - {"MADV_POPULATE_WRITE"}:
+    needed = [NEEDED[name] for name in sorted(failed) if name in NEEDED]
+    if needed:
         return (
             Status.PROBLEM,
-            "Batches lie in sealed memfds, and workers are watched by pidfds: neither can be done "
-            "without.",
+            " ".join(why for _, why in needed),
             "Linux 5.3 or newer; in a container or sandbox let its seccomp profile allow "
-            "memfd_create and pidfd_open.",
+            f"{' and '.join(call for call, _ in needed)}.",
         )
     if failed:
         return (
@@ -73,13 +77,8 @@ def _pidfd() -> None:
 
 
 def _populate() -> None:
-    fd = os.memfd_create("fastfeed-doctor")
-    try:
-        os.ftruncate(fd, PAGE)
-        with mmap.mmap(fd, PAGE) as memory:
-            memory.madvise(MADV_POPULATE_WRITE)
-    finally:
-        os.close(fd)
+    with mmap.mmap(-1, mmap.PAGESIZE) as memory:
+        memory.madvise(MADV_POPULATE_WRITE)
 
 
 ATTEMPTS = {"memfd seals": _memfd_seals, "pidfd": _pidfd, "MADV_POPULATE_WRITE": _populate}

@@ -25,19 +25,10 @@ class Numbered:
 
 def workers() -> Finding:
     """Start the fork server and two workers, and take an epoch."""
-    begin = time.perf_counter()
-    seconds = 0.0
     try:
-        with Loader(Numbered(), workers=WORKERS) as loader:
-            for index, batch in enumerate(loader):
-                seconds = seconds or time.perf_counter() - begin
-                if not (batch == index).all():
-                    raise ValueError(f"batch {index} arrived as {batch.tolist()}")
-            taken = loader.stats().batches
-        if taken != BATCHES:
-            raise ValueError(f"{taken} of {BATCHES} batches arrived")
+        seconds = fed(use_multiprocessing=True)
     except Exception as error:  # whatever it is: it is what was asked for
-        return failure(error)
+        return _failed(error)
     return Finding(
         "workers", Status.OK,
         f"fork server and {WORKERS} workers started, first batch after {seconds:.2f} s",
@@ -45,12 +36,39 @@ def workers() -> Finding:
     )  # fmt: skip
 
 
-def failure(error: Exception) -> Finding:
-    """Say that a Loader with workers does not work."""
+def fed(use_multiprocessing: bool) -> float:
+    """Take an epoch and return the seconds until its first batch.
+
+    Raises
+    ------
+    Exception
+        Anything that a Loader raises, and ValueError where other batches arrive.
+    """
+    begin = time.perf_counter()
+    taken = []
+    loader = Loader(Numbered(), workers=WORKERS, use_multiprocessing=use_multiprocessing)
+    with loader:
+        for batch in loader:
+            taken.append((int(batch[0, 0]), time.perf_counter() - begin))
+    numbers = [number for number, _ in taken]
+    if numbers != list(range(BATCHES)):
+        raise ValueError(f"batches {numbers} arrived, not 0 to {BATCHES - 1}")
+    return taken[0][1]
+
+
+def _failed(error: Exception) -> Finding:
+    """Say that worker processes do not work, and whether threads do."""
+    try:
+        fed(use_multiprocessing=False)
+    except Exception:
+        threads = False
+    else:
+        threads = True
+    also = "; threads work" if threads else "; so did one with threads"
+    meanwhile = " Until then use Loader(..., use_multiprocessing=False)." if threads else ""
     text = f"{type(error).__name__}: {error}"
     return Finding(
-        "workers", Status.PROBLEM, f"a Loader with {WORKERS} workers failed", {"error": text},
-        text,
-        "Cure what is reported above, if anything is. Loader(..., use_multiprocessing=False) "
-        "feeds from threads meanwhile.",
+        "workers", Status.PROBLEM, f"a Loader with {WORKERS} worker processes failed{also}",
+        {"error": text, "threads_work": threads}, text,
+        f"See to what is reported above, if anything is.{meanwhile}",
     )  # fmt: skip
