@@ -117,7 +117,7 @@ def _parts(run: dict[str, Any]) -> Iterator[str]:
     if tests:
         yield "`pytest -m gpu` ended with:"
         yield ""
-        yield from _code(tests["output"], 12)
+        yield from _code(tests["output"], 30)
 
 
 def _failures(run: dict[str, Any], entries: Entries) -> Iterator[str]:
