@@ -6,8 +6,7 @@
 
 #include "park.h"
 
-/* A sleep's end. Nothing depends on it but how soon a death is passed on that falls between two
- * looks of this thread. Tests set an hour: a wake-up that is lost hangs there. */
+/* A sleep's end; nothing depends on it. Tests set an hour: a wake-up that is lost hangs there. */
 #ifndef FF_LONGEST_SLEEP_NS
 #define FF_LONGEST_SLEEP_NS 1000000000
 #endif
@@ -128,6 +127,9 @@ static bool is_late(ff_uploader *uploader, const ff_place *from, const ff_batch 
   return true;
 }
 
+/* The ring's `ready` as it is while this thread sleeps, unless something has happened since. */
+static uint32_t news_of(const ff_ring *ring) { return ff_load_seq32(&ring->header->ready) | 1; }
+
 static void pass_on(ff_uploader *uploader, const ff_batch *batch) {
   ff_arrival arrival = {.batch = *batch};
   ff_cuda_error error;
@@ -141,6 +143,7 @@ static void pass_on(ff_uploader *uploader, const ff_batch *batch) {
   }
   if (batch->result.kind == FF_DATA && batch->result.spilled)
     ff_store_relaxed32(&uploader->spilled, 1); /* `arrival` orders it before the consumer's 0 */
+  uploader->told = news_of(&uploader->ring); /* for what happens later it is woken again */
   ff_arrivals_put(&uploader->arrivals, &arrival);
 }
 
@@ -191,21 +194,29 @@ static void sleep_without_room(ff_uploader *uploader) {
   ff_bell_ring(&uploader->arrivals.bell); /* still starved, perhaps, or a worker has died */
 }
 
+/* Whatever else rings at the ring (a death, a batch that is not the next) concerns the consumer. */
+static void tell_consumer(ff_uploader *uploader, uint32_t news) {
+  if (news == uploader->told) return;
+  uploader->told = news;
+  ff_bell_ring(&uploader->arrivals.bell);
+}
+
 /* Take a batch; sleep, if there is none and no copy to look after. */
 static bool take_batch(ff_uploader *uploader, ff_batch *batch) {
   ff_ring *ring = &uploader->ring;
+  bool ordered = uploader->plan.ordered;
   if (uploader->late_bytes) {
     *batch = uploader->late;
     uploader->late_bytes = 0;
     return true;
   }
-  if (!ff_ring_take(ring, uploader->plan.ordered, batch)) return true;
+  uint32_t news = news_of(ring);
+  if (!ff_ring_take(ring, ordered, batch)) return true;
   if (uploader->copies) return false;
-  if (!ff_ring_take_wait(ring, uploader->plan.ordered, batch, &uploader->stopping, 0,
-                         FF_LONGEST_SLEEP_NS))
-    return true;
-  ff_bell_ring(&uploader->arrivals.bell); /* perhaps a worker has died: the consumer replaces it */
-  return false;
+  tell_consumer(uploader, news);
+  if (is_stopping(uploader)) return false;
+  return !ff_ring_take_wait(ring, ordered, batch, &ring->header->ready, news,
+                            FF_LONGEST_SLEEP_NS);
 }
 
 static void one_turn(ff_uploader *uploader) {

@@ -45,6 +45,7 @@ struct ff_uploader {
   ff_buffer *in_hand;  /* for the next batch */
   ff_batch late;       /* taken, but too large for what was in hand */
   uint64_t late_bytes; /* that it needs; 0: there is none */
+  uint32_t told;       /* the consumer has been woken since the ring's `ready` was this */
   int64_t nap_ns;      /* how long it sleeps next when there is no room */
   ff_bounce bounce;
 };

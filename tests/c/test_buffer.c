@@ -65,6 +65,40 @@ static void the_host_reads_when_they_are_there(void) {
   close_pool();
 }
 
+static ff_a32 seen_by_another;
+
+static void *wait_and_tell(void *buffer) {
+  ff_cuda_error mine;
+  CHECK_EQ(ff_device_enter(device, &mine), 0);
+  CHECK_EQ(ff_buffer_wait(buffer, &mine), 0);
+  ff_device_leave(device);
+  ff_store_relaxed32(&seen_by_another, 1); /* orders nothing: that is what the buffer has to do */
+  return NULL;
+}
+
+/* ThreadSanitizer sees whether the copy's reading comes before this thread's writing. */
+static void what_a_copy_has_read_may_be_written_whoever_saw_it_land(void) {
+  static unsigned char source[BYTES];
+  open_pool(13, 1, false);
+  for (int round = 0; round < 50; round++) {
+    pthread_t thread;
+    OK(cuMemHostRegister_v2(source, BYTES, CU_MEMHOSTREGISTER_PORTABLE));
+    ff_buffer *buffer = take();
+    OK(cuMemcpyHtoDAsync_v2(ff_buffer_pointer(buffer), source, BYTES, up));
+    OK(ff_buffer_written_by(buffer, STREAM(up), &error));
+    ff_store_relaxed32(&seen_by_another, 0);
+    REQUIRE(!pthread_create(&thread, NULL, wait_and_tell, buffer));
+    while (!ff_load_relaxed32(&seen_by_another)) sched_yield();
+    OK(ff_buffer_has_arrived(buffer, &error));
+    memset(source, round, BYTES);
+    pthread_join(thread, NULL);
+    ff_buffer_release(buffer);
+    OK(cuMemHostUnregister(source));
+  }
+  check_violations(false);
+  close_pool();
+}
+
 /* -- before it is written again -------------------------------------------------------------- */
 
 /* Of three stalled readers `told` are known to the buffer. */
@@ -260,6 +294,7 @@ int main(void) {
   RUN(a_stream_waits_for_the_bytes);
   RUN(what_is_known_to_be_there_is_not_waited_for);
   RUN(the_host_reads_when_they_are_there);
+  RUN(what_a_copy_has_read_may_be_written_whoever_saw_it_land);
   RUN(it_is_written_again_after_all_its_readers);
   RUN(a_reader_that_was_not_told_is_reported);
   RUN(nobody_read_it);
