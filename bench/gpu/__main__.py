@@ -42,7 +42,6 @@ LIMITS = {  # seconds for each part, at the most
     "hostload": 45.0,
 }
 PICTURES = 60.0  # seconds for drawing them
-MODULES = [name for name in LIMITS if name not in ("build", "tests")]
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -80,7 +79,7 @@ class Run:
         card = (
             about.slug(self._about["card"].get("name", "")) if not given.rehearse else "rehearsal"
         )
-        folder: Path = given.out or RESULTS
+        folder: Path = (given.out or RESULTS).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         end = "-quick" if given.quick else ""
         self.file = folder / f"{time.strftime('%Y-%m-%d')}-gpu-{card}{end}.json"
@@ -129,7 +128,7 @@ def main(arguments: list[str]) -> int:
     given = parse_arguments(arguments)
     settings = REHEARSAL if given.rehearse else QUICK if given.quick else FULL
     if not given.rehearse and not about.card():
-        print("nvidia-smi shows no GPU here; --rehearse tries the script without one.")
+        print("nvidia-smi and CuPy see no GPU here; --rehearse tries the script without one.")
         return 2
     whole = Run(given, settings, shlex.join(["python", "-m", "bench.gpu", *arguments]))
     with tempfile.TemporaryDirectory() as folder:
@@ -138,9 +137,17 @@ def main(arguments: list[str]) -> int:
                 whole.do(name, Path(folder))
     page = whole.save()
     drawing = run([sys.executable, "-m", "bench.gpu.pictures", str(whole.file)], PICTURES)
-    print(page.read_text())
+    print_shortly(page.read_text())
     print(drawing.output if drawing.error else "", f"written: {page} and what lies beside it")
     return int(whole.failed)
+
+
+def print_shortly(page: str) -> None:
+    """Print what failed, and last what was to be reached: a terminal may keep the end only."""
+    sections = {text.partition("\n")[0]: text for text in page.split("\n## ")}
+    for title in ("What could not be measured", "Parts", "To reach"):
+        if title in sections:
+            print(f"## {sections[title]}\n")
 
 
 if __name__ == "__main__":

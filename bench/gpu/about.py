@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import subprocess
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +24,30 @@ HUGE = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
 NODES = Path("/sys/devices/system/node")
 
 
+CUPY = """
+import cupy
+runtime = cupy.cuda.runtime
+print(runtime.getDeviceProperties(0)["name"].decode(), runtime.driverGetVersion(), sep=",")
+"""
+
+
 def card() -> dict[str, str]:
-    """Return what ``nvidia-smi`` says about the first card; empty without one."""
+    """Return what is known about the first card; empty without one."""
+    return _of_nvidia_smi() or _of_cupy()
+
+
+def _of_cupy() -> dict[str, str]:
+    try:
+        said = subprocess.run(
+            [sys.executable, "-c", CUPY], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    name, version = said.strip().splitlines()[-1].split(",")
+    return {"name": name, "driver_version": f"for CUDA {version}"}
+
+
+def _of_nvidia_smi() -> dict[str, str]:
     try:
         said = subprocess.run(
             ["nvidia-smi", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader", "--id=0"],

@@ -49,7 +49,7 @@ class Epochs:
         )
         if self._task.device == "cuda":
             builder.pipe(transfer_tensor_h2d, executor=self._transfer, output_order="input")
-        pipeline = builder.add_sink(QUEUE).build(num_threads=1)
+        pipeline = builder.add_sink(QUEUE).build(num_threads=1, max_failures=0)
         with pipeline.auto_stop():
             yield from pipeline.get_iterator(timeout=60)
 
