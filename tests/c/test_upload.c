@@ -148,6 +148,32 @@ static void a_slot_is_free_when_its_copy_is_done_and_not_before(void) {
   rig_close(&r);
 }
 
+/* A worker that publishes when the consumer sleeps, most often, and copies do not move. */
+static void *make_late(void *argument) {
+  usleep(3000);
+  rig_make(argument);
+  return NULL;
+}
+
+static void a_batch_arrives_before_its_copy_is_done(void) {
+  rig_plan plan = rig_usual("arriving early");
+  plan.no_workers = true;
+  rig r;
+  rig_open(&r, &plan, 19, NULL, NULL);
+  for (int i = 0; i < 5; i++) {
+    ff_arrival arrival;
+    pthread_t thread;
+    OK(sim_stall(SIM_ALL_STREAMS, 1));
+    rig_post(&r);
+    REQUIRE(!pthread_create(&thread, NULL, make_late, &r));
+    REQUIRE(rig_take(&r, &arrival) == 0);
+    pthread_join(thread, NULL);
+    OK(sim_stall(SIM_ALL_STREAMS, 0));
+    rig_finish(&r, &arrival);
+  }
+  rig_close(&r);
+}
+
 static void no_more_than_asked_for_wait_on_the_device(void) {
   rig_plan plan = rig_usual("waiting");
   rig r;
@@ -225,6 +251,30 @@ static void cancelled_tickets_pass(void) {
   rig_close(&r);
 }
 
+/* -- somebody captures a graph ---------------------------------------------------------------- */
+
+static void uploads_go_on_during_a_capture(void) {
+  rig_plan plan = rig_usual("capture");
+  plan.pageable = true; /* with allocations, queries and waits of all kinds */
+  rig r;
+  CUstream stream;
+  rig_open(&r, &plan, 20, NULL, NULL);
+  OK(ff_device_enter(r.device, &r.error));
+  OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+  OK(sim_capture(stream, 1));
+  for (uint32_t i = 0; i < 30; i++) {
+    ff_arrival arrival;
+    REQUIRE(rig_take(&r, &arrival) == 0);
+    ff_buffer_release(arrival.buffer);
+    free(arrival.note);
+  }
+  OK(sim_capture(stream, 0));
+  check_violations(false);
+  OK(cuStreamDestroy_v2(stream));
+  ff_device_leave(r.device);
+  rig_close(&r);
+}
+
 /* -- a worker dies -------------------------------------------------------------------------- */
 
 static void *close_it(void *end) {
@@ -269,10 +319,12 @@ int main(void) {
   RUN(one_of_everything);
   RUN(kernels_read_what_has_arrived_without_a_wait_on_the_host);
   RUN(a_slot_is_free_when_its_copy_is_done_and_not_before);
+  RUN(a_batch_arrives_before_its_copy_is_done);
   RUN(no_more_than_asked_for_wait_on_the_device);
   RUN(nothing_overtakes_a_spilled_batch);
   RUN(stale_batches_are_not_uploaded);
   RUN(cancelled_tickets_pass);
+  RUN(uploads_go_on_during_a_capture);
   RUN(a_death_wakes_the_consumer);
   return check_report("test_upload");
 }

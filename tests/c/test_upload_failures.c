@@ -141,6 +141,29 @@ static void a_wait_for_an_earlier_use_fails(void) {
   check_waiting_fails("cuCtxSynchronize", true);
 }
 
+static void *fail_late(void *argument) {
+  usleep(3000);
+  OK(sim_fail("cuMemcpyHtoDAsync_v2", 1, CUDA_ERROR_UNKNOWN));
+  rig_make(argument);
+  return NULL;
+}
+
+static void a_failure_wakes_the_consumer(void) {
+  for (uint64_t i = 0; i < 5; i++) {
+    rig_plan plan = small();
+    rig r;
+    pthread_t thread;
+    ff_arrival arrival;
+    plan.no_workers = true;
+    rig_open(&r, &plan, i, NULL, NULL);
+    rig_post(&r);
+    REQUIRE(!pthread_create(&thread, NULL, fail_late, &r));
+    CHECK_EQ(rig_take(&r, &arrival), -EIO);
+    pthread_join(thread, NULL);
+    rig_close(&r);
+  }
+}
+
 /* -- copies that fail while they execute ------------------------------------------------------- */
 
 typedef struct {
@@ -284,6 +307,7 @@ static void a_fork_stops_nothing(void) {
 int main(void) {
   watchdog_start();
   RUN(any_call_may_fail);
+  RUN(a_failure_wakes_the_consumer);
   RUN(a_copy_that_nobody_follows);
   RUN(a_wait_for_an_earlier_use_fails);
   RUN(a_copy_fails_on_its_way);
