@@ -203,7 +203,7 @@ class Feed:
         if batch.uploaded:
             lease, note = self._slots.device_lease(batch), batch.note
         else:
-            lease = self._slots.lease(batch)
+            lease = self._slots.users_lease(batch)
             note = note_of(lease, batch)
             if self._uploads is not None:
                 lease = self._uploads.upload(lease, batch)

@@ -127,7 +127,12 @@ class Slots:
         segment = self._segments[batch.segment]
         lease = segment.lease(batch.offset // segment.stride)
         self._retire_unbound()
-        return self._spare(lease, batch) if self._few_left() else lease
+        return lease
+
+    def users_lease(self, batch: Batch) -> Lease:
+        """Return the same for the user, who may keep it."""
+        lease = self.lease(batch)
+        return lease if batch.spilled or not self._few_left() else self._spare(lease, batch)
 
     def device_lease(self, batch: Batch) -> DeviceLease:
         """Return the lease of a batch that was uploaded; its slot is none of our business now."""

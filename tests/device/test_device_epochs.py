@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,20 @@ def test_workers_that_are_killed_while_their_slots_are_copied_change_nothing(gpu
         given.extend(batches)
         assert_same(given, expected)
         assert loader.stats().worker_restarts >= 2
+
+
+def test_exceptions_that_lie_in_slots_while_others_are_copied_are_not_taken_for_kept_batches(
+    gpu: Gpu,
+) -> None:
+    source = Batches(12, raise_at(*range(3, 12, 2)))
+    with (
+        warnings.catch_warnings(),
+        Loader(source, device="cuda", workers=1, max_queue_size=1) as loader,
+    ):
+        warnings.simplefilter("error")
+        gpu.library.sim_slowness(3000)
+        for _ in range(3):
+            found = outcomes(loader)
+            assert [type(outcome) for outcome in found] == [int] * 3 + [KeyError, int] * 4 + [
+                KeyError
+            ]

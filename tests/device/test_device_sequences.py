@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from device_support import KINDS, Batches, index_of, made_by_hand, of_many_sizes, raise_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,10 +19,12 @@ from simulated_gpu import Gpu
 from fastfeed import Loader, _core
 
 LENGTH = 7
-DATA = {
-    grows: made_by_hand(Batches(LENGTH, rows=of_many_sizes if grows else 8))[0]
-    for grows in (True, False)
-}
+pytestmark = pytest.mark.filterwarnings("ignore:A batch of")
+
+
+@functools.cache
+def expected(grows: bool) -> list[Any]:
+    return made_by_hand(Batches(LENGTH, rows=of_many_sizes if grows else 8))[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,15 +128,15 @@ class Model:
         self.seen.append(index)
 
     def check(self, index: int, batch: Any) -> None:
-        for part, expected in zip(batch, DATA[self.setting.grows][index], strict=True):
-            np.testing.assert_array_equal(np.asarray(part), expected)
+        for part, wanted in zip(batch, expected(self.setting.grows)[index], strict=True):
+            np.testing.assert_array_equal(np.asarray(part), wanted)
 
     def finish(self) -> None:
         for index, batch in self.kept:
             self.check(index, batch)
         self.gpu.synchronise()
         for index, checksum in self.late:
-            noise = DATA[self.setting.grows][index][1]
+            noise = expected(self.setting.grows)[index][1]
             assert checksum.value == self.gpu.checksum(noise.tobytes())
 
 
@@ -146,18 +149,16 @@ class Model:
 def test_whatever_is_done_each_batch_is_right_in_its_place_and_nothing_is_left(
     gpu: Gpu, setting: Setting, what: list[tuple[str, int]], closes_first: bool
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A batch of")
-        loader = setting.loader()
-        try:
-            model = Model(gpu, setting, loader)
-            for name, argument in what:
-                getattr(model, name.replace(" ", "_"))(argument)
-            if closes_first:
-                loader.close()
-            model.finish()
-        finally:
+    loader = setting.loader()
+    try:
+        model = Model(gpu, setting, loader)
+        for name, argument in what:
+            getattr(model, name.replace(" ", "_"))(argument)
+        if closes_first:
             loader.close()
+        model.finish()
+    finally:
+        loader.close()
     del loader, model
     gc.collect(0)
     assert eventually(lambda: (_core.devices_alive(), _core.segments_alive()) == (0, 0))
