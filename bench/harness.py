@@ -109,9 +109,9 @@ class LaneProcess:
             raise LaneError(answer["error"])
         return answer
 
-    def settle(self) -> None:
+    def settle(self, at_most: float = SETTLE_AT_MOST) -> None:
         """Wait until the lane and its workers use no CPU, so that the next one has it all."""
-        until = time.monotonic() + SETTLE_AT_MOST
+        until = time.monotonic() + at_most
         before, now = -1.0, self.cpu_seconds()
         while now != before and time.monotonic() < until:
             time.sleep(SETTLED)
