@@ -87,7 +87,7 @@ class Run:
 
     def left(self, name: str) -> float:
         """Return the seconds that a part may take."""
-        return min(LIMITS[name], self._budget - (time.monotonic() - self._begin))
+        return max(0.0, min(LIMITS[name], self._budget - (time.monotonic() - self._begin)))
 
     def do(self, name: str, folder: Path) -> None:
         """Do a part, and write everything down."""

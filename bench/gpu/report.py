@@ -113,6 +113,7 @@ def _parts(run: dict[str, Any]) -> Iterator[str]:
     for name, part in run["parts"].items():
         verdict = part["error"] or "done"
         yield f"| {name} | {part['seconds']:.1f} | {part['limit']:.0f} | {verdict} |"
+    yield f"| all | {run['seconds']:.1f} | | |"
     yield ""
     tests = run["parts"].get("tests")
     if tests:

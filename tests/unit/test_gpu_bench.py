@@ -62,7 +62,8 @@ def page_of(tmp_path: Path, entries: list[Entry], **broken: Any) -> str:
     part["entries"] = [asdict(entry) for entry in entries]
     settings = asdict(REHEARSAL) | {"device": "cuda", "workers": 8}
     file = tmp_path / "run.json"
-    file.write_text(json.dumps({"about": about, "settings": settings, "parts": {"one": part}}))
+    run = {"about": about, "settings": settings, "seconds": 1.0, "parts": {"one": part}}
+    file.write_text(json.dumps(run))
     return report.write(file).read_text()
 
 
