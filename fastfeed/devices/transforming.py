@@ -102,8 +102,14 @@ class Transforming:
 
     def _spec_of(self, leaf: Any) -> Any:
         """Return what an array needs room for; other objects as they are."""
-        is_array = isinstance(leaf, self._cupy.ndarray)
-        return ArraySpec(tuple(leaf.shape), leaf.dtype) if is_array else leaf
+        if isinstance(leaf, self._cupy.ndarray):
+            return ArraySpec(tuple(leaf.shape), leaf.dtype)
+        if hasattr(leaf, "__dlpack__"):  # NumPy's, or another framework's
+            raise SourceError(
+                "A device_transform must return arrays of CuPy's: make them with cupy.asarray. "
+                f"Received: {type(leaf)}"
+            )
+        return leaf
 
     def _array_of(self, lease: DeviceLease) -> Callable[[Any], Any]:
         """Return what makes CuPy's arrays of the leaves that lie in a buffer."""

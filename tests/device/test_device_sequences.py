@@ -19,7 +19,7 @@ from simulated_gpu import Gpu
 from fastfeed import Loader, _core
 
 LENGTH = 7
-pytestmark = pytest.mark.filterwarnings("ignore:A batch of")
+pytestmark = pytest.mark.filterwarnings("error::UserWarning", "ignore:A batch of")
 
 
 @functools.cache
