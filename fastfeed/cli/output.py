@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from io import StringIO
 
 from fastfeed.errors import FastFeedError
 
@@ -62,10 +63,11 @@ def _coloured(parts: list[Styled]) -> str:
         from rich.text import Text
     except ImportError:
         return "".join(text for text, _ in parts)
-    console = Console(highlight=False)
-    with console.capture() as captured:
-        console.print(Text.assemble(*parts), soft_wrap=True, end="")
-    return captured.get()
+    # Into a string: rich answers a broken pipe by ending the program, and nothing else at all.
+    drawn = StringIO()
+    console = Console(file=drawn, force_terminal=Console().is_terminal, highlight=False)
+    console.print(Text.assemble(*parts), soft_wrap=True, end="")
+    return drawn.getvalue()
 
 
 def _silence() -> None:

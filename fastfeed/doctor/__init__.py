@@ -1,6 +1,7 @@
 """What this machine offers, what would go wrong on it, and the cure: ``fastfeed doctor``.
 
-Each topic has a file, with a function that returns a `Finding`. None of them changes anything.
+Each topic has a file, whose function `look` returns a `Finding`, or several. None of them changes
+anything.
 """
 
 from __future__ import annotations
@@ -8,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from fastfeed.doctor.copies import copies
-from fastfeed.doctor.cores import cores
-from fastfeed.doctor.files import open_files
+from fastfeed.doctor import (
+    copies,
+    cores,
+    files,
+    gpu,
+    kernel,
+    memory,
+    numa,
+    pages,
+    shm,
+    versions,
+    workers,
+)
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.gpu import gpu
-from fastfeed.doctor.kernel import kernel
-from fastfeed.doctor.memory import memory
-from fastfeed.doctor.numa import numa
-from fastfeed.doctor.pages import huge_pages
-from fastfeed.doctor.shm import dev_shm
 from fastfeed.doctor.system import System
-from fastfeed.doctor.versions import versions
-from fastfeed.doctor.workers import workers
 
 __all__ = ["Finding", "Status", "System", "examine"]
 
-Topic = Callable[[], Finding | list[Finding]]
+Look = Callable[[], Finding | list[Finding]]
 
 
 def examine(system: System | None = None) -> Iterator[Finding]:
@@ -36,20 +39,27 @@ def examine(system: System | None = None) -> Iterator[Finding]:
         Where to read what the kernel says. Default: this machine.
     """
     system = system or System()
-    of_system = (cores, memory, numa, huge_pages, dev_shm, open_files)
-    yield from _looked_at("versions", versions)
-    yield from _looked_at("kernel", kernel)
-    for topic in of_system:
-        yield from _looked_at(topic.__name__, partial(topic, system))
-    yield from _looked_at("workers", workers)
-    yield from _looked_at("copies", copies)
-    yield from _looked_at("GPU", partial(gpu, system))
+    topics: dict[str, Look] = {
+        "versions": versions.look,
+        "kernel": kernel.look,
+        "cores": partial(cores.look, system),
+        "memory": partial(memory.look, system),
+        "NUMA": partial(numa.look, system),
+        "huge pages": partial(pages.look, system),
+        "/dev/shm": partial(shm.look, system),
+        "open files": partial(files.look, system),
+        "workers": workers.look,
+        "copies": copies.look,
+        "GPU": partial(gpu.look, system),
+    }
+    for name, look in topics.items():
+        yield from _findings(name, look)
 
 
-def _looked_at(name: str, topic: Topic) -> list[Finding]:
+def _findings(name: str, look: Look) -> list[Finding]:
     """Return the findings of a topic. One that fails must not hide the others."""
     try:
-        found = topic()
+        found = look()
     except Exception as error:
         return [
             Finding(

@@ -31,7 +31,7 @@ PICTURES_GB = 32 * 224 * 224 * 3 * 4 / GB
 SLOW_GB_PER_S = 1.0
 
 
-def copies() -> Finding:
+def look() -> Finding:
     """Measure with one thread, then with one a core."""
     cores = min(len(os.sched_getaffinity(0)), MOST_THREADS)
     needed = (PIECES + cores) * PIECE

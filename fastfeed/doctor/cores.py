@@ -8,7 +8,7 @@ from fastfeed.doctor.finding import Finding, Status, count
 from fastfeed.doctor.system import System, listed
 
 
-def cores(system: System, affinity: int | None = None) -> Finding:
+def look(system: System, affinity: int | None = None) -> Finding:
     """Look at the affinity and at the quota of the cgroup.
 
     Parameters

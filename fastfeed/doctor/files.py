@@ -13,7 +13,7 @@ A_LOADER = 16
 MANY_WORKERS = 64
 
 
-def open_files(system: System, limits: tuple[int, int] | None = None) -> Finding:
+def look(system: System, limits: tuple[int, int] | None = None) -> Finding:
     """Look at the limit of open files and at how many there are.
 
     Parameters

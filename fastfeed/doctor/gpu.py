@@ -18,7 +18,7 @@ from fastfeed.errors import ArgumentError, DeviceError, DeviceUnavailable, gib
 NVIDIA = "0x10de"
 
 
-def gpu(system: System) -> list[Finding]:
+def look(system: System) -> list[Finding]:
     """Open the first GPU, as ``device="cuda"`` does; page-lock memory and copy from it.
 
     That there is none is no error.

@@ -22,7 +22,7 @@ NEEDED = {
 """What cannot be done without: the system call, and why."""
 
 
-def kernel() -> Finding:
+def look() -> Finding:
     """Try each call once."""
     failures = {name: _failure(attempt) for name, attempt in ATTEMPTS.items()}
     values = {"release": platform.release()} | {

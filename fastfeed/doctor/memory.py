@@ -12,7 +12,7 @@ SLOTS = 14  # of a Loader with max_queue_size=10, besides those that the trainin
 NO_LIMIT = 2**64 - 1
 
 
-def memory(system: System) -> Finding:
+def look(system: System) -> Finding:
     """Look at the free memory and at the limits of the cgroups, as the Loader does."""
     total = system.meminfo_bytes("MemTotal")
     available = system.meminfo_bytes("MemAvailable")

@@ -10,7 +10,7 @@ from fastfeed.doctor.system import System, listed
 NODES = "sys/devices/system/node"
 
 
-def numa(system: System, affinity: set[int] | None = None) -> Finding:
+def look(system: System, affinity: set[int] | None = None) -> Finding:
     """Look at the nodes.
 
     Parameters

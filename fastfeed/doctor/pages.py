@@ -11,7 +11,7 @@ FOLDER = "sys/kernel/mm/transparent_hugepage"
 WITHOUT_ASKING = ("always", "within_size", "force")
 
 
-def huge_pages(system: System) -> Finding:
+def look(system: System) -> Finding:
     """Look at what the kernel does for shared memory, which has a setting of its own."""
     shared = _chosen(system.text(f"{FOLDER}/shmem_enabled"))
     private = _chosen(system.text(f"{FOLDER}/enabled"))

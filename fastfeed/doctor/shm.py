@@ -11,7 +11,7 @@ from fastfeed.errors import gib
 LITTLE_BYTES = 1 << 30
 
 
-def dev_shm(system: System) -> Finding:
+def look(system: System) -> Finding:
     """Look at its size and what is free."""
     try:
         about = os.statvfs(system.root / "dev/shm")

@@ -25,7 +25,7 @@ DISTRIBUTIONS = {
 """Where the same package comes under several names."""
 
 
-def versions() -> list[Finding]:
+def look() -> list[Finding]:
     """Look for each package; a finding of its own for each that is too old or there twice."""
     found = {package: installed(package) for package in OLDEST}
     values: dict[str, str | None] = {

@@ -23,7 +23,7 @@ class Numbered:
         return np.full((2, 3), index, np.int64)
 
 
-def workers() -> Finding:
+def look() -> Finding:
     """Start the fork server and two workers, and take an epoch."""
     try:
         seconds = fed(use_multiprocessing=True)
