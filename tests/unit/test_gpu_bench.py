@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -178,3 +179,28 @@ def test_a_rehearsal_is_not_kept(out: list[str], capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         parse_arguments(["--rehearse", *out])
     assert "not bench/results" in capsys.readouterr().err
+
+
+def test_torchs_augmentation_is_the_same_work() -> None:
+    torch = pytest.importorskip("torch")
+    from bench.gpu.augment import OfTorch
+    from bench.gpu.training import MEAN, STD
+    from fastfeed.devices import transforms as T  # noqa: N812
+    from fastfeed.devices.transforms.draws import Draws, batch_key
+
+    images, side, crop = 5, 12, 8
+    batch = np.random.default_rng(0).integers(0, 256, (images, side, side, 3), np.uint8)
+    ops = [T.RandomCrop(crop, crop), T.RandomFlip(), T.Normalise(MEAN, STD), T.ChannelsFirst()]
+    augment = T.Augment([*ops, T.Cast("float16")])
+    (expected,) = augment.on_host((batch,), seed=1, epoch=2, index=3)
+
+    draws, room = Draws(batch_key(1, 2, 3), images), side - crop + 1
+    windows, flips = draws.of(0), draws.of(1) >> np.uint64(32) < np.uint64(1 << 31)
+    tops = (windows >> np.uint64(32)) * np.uint64(room) >> np.uint64(32)
+    lefts = (windows & np.uint64(2**32 - 1)) * np.uint64(room) >> np.uint64(32)
+    columns = [torch.from_numpy(v.astype(np.int64))[:, None] for v in (tops, lefts)]
+    result = OfTorch("cpu", images, side, crop).apply(
+        torch.from_numpy(batch), *columns, torch.from_numpy(flips)[:, None]
+    )
+    assert result.is_contiguous()
+    np.testing.assert_array_equal(result.numpy(), expected)
