@@ -1,4 +1,4 @@
-/* A pool on the simulated driver, and steps on it that must succeed. For test_buffer and test_pool. */
+/* A pool on the simulated driver, and steps on it that must succeed. */
 #ifndef FASTFEED_POOL_UTIL_H
 #define FASTFEED_POOL_UTIL_H
 

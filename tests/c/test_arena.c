@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,41 +10,11 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "check.h"
+#include "fakes.h"
 
 #define MIB (1ull << 20)
 #define PAGE 4096
 #define STEP (16 * MIB) /* of arena.c */
-
-static char root[64];
-
-/* -- a folder of fakes ---------------------------------------------------------------------- */
-
-static void run(const char *format, ...) {
-  char command[512];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(command, sizeof command, format, arguments);
-  va_end(arguments);
-  REQUIRE(system(command) == 0);
-}
-
-static void write_file(const char *path, const char *text) {
-  char name[256];
-  run("mkdir -p \"$(dirname '%s%s')\"", root, path);
-  snprintf(name, sizeof name, "%s%s", root, path);
-  FILE *file = fopen(name, "w");
-  REQUIRE(file);
-  fputs(text, file);
-  fclose(file);
-}
-
-static void begin(void) {
-  snprintf(root, sizeof root, "%s", "/tmp/fastfeed-test-XXXXXX");
-  REQUIRE(mkdtemp(root));
-}
-
-static void end(void) { run("rm -r '%s'", root); }
 
 static void available(uint64_t bytes) {
   char text[128];

@@ -1,4 +1,4 @@
-/* What the upload thread passes on: order, room, counts, and two threads that meet in nothing else. */
+/* What the upload thread passes on: order, room, counts; two threads that meet in nothing else. */
 #include <pthread.h>
 
 #include "arrivals.h"

@@ -6,7 +6,7 @@
 #include "pin.h"
 #include "upload_rig.h"
 
-/* -- slots that come, grow and go while the thread sleeps ----------------------------------------- */
+/* -- slots that come, grow and go while the thread sleeps ---------------------------------- */
 
 static ff_segment *larger_segment(rig *r, uint64_t stride) {
   int fd = -1;

@@ -19,8 +19,8 @@ static rig_plan small(void) {
   return plan;
 }
 
-/* Until an error: 0, or what ff_uploader_error() says. A batch whose bytes cannot be had any more is
- * an error too. */
+/* Until an error: 0, or what ff_uploader_error() says. A batch whose bytes cannot be had any more
+ * is an error too. */
 static int run(rig *r, ff_cuda_error *error) {
   for (uint64_t taken = 0; taken < r->plan.batches; taken++) {
     ff_arrival arrival;

@@ -51,7 +51,7 @@ uint64_t rig_checksum(const rig *r, uint64_t index) {
   return sum;
 }
 
-/* -- the workers --------------------------------------------------------------------------------- */
+/* -- the workers --------------------------------------------------------------------------- */
 
 static void make(rig *r, const ff_claim *claimed) {
   uint64_t index = claimed->ticket.index;

@@ -50,7 +50,7 @@ static inline rig_plan rig_usual(const char *name) {
 /* Long enough for a thread to do what it should not, so that a check can fail. */
 static inline void let_it_run(void) { usleep(20000); }
 
-/* With the driver as it is after sim_reset(seed); then `fail` (or NULL) before the thread starts. */
+/* With the driver as it is after sim_reset(seed); `fail` (or NULL) comes before the thread. */
 void rig_open(rig *r, const rig_plan *plan, uint64_t seed, void (*fail)(void *), void *context);
 /* Stops all, and asserts that nothing is live. */
 void rig_close(rig *r);
