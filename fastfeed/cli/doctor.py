@@ -15,16 +15,18 @@ from fastfeed.doctor.finding import count
 from fastfeed.doctor.versions import installed
 
 DESCRIPTION = """\
-Look at what this machine offers fastfeed: versions, kernel, cores, memory, limits, workers, copy
-speed, GPU. Say what would go wrong, and the cure. Takes two to three seconds, changes nothing.
+Look at what this machine offers fastfeed: versions, kernel, cores, memory,
+limits, workers, copy speed, GPU. Say what would go wrong, and the cure.
+Takes two to three seconds and changes nothing.
 
   ok        as it should be
   note      nothing is wrong; know it if you want more speed
   warning   something will be slow, or fail in some uses
   problem   fastfeed cannot be used here, or only with threads
 """
-EXIT_CODES = """\
-exit status: 0; 1 if there is a problem; 2 for wrong arguments or if the output cannot be written.
+EPILOG = """\
+Exit status: 0; 1 if there is a problem; 2 for wrong arguments, or where the
+output cannot be written. Colours need rich: pip install 'fastfeed[cli]'
 """
 STYLES = {
     Status.OK: "green",
@@ -41,7 +43,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "doctor",
         help="what this machine offers, what would go wrong, and the cure",
         description=DESCRIPTION,
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="the same as one JSON object")
