@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from typing import Any
 
@@ -25,7 +26,7 @@ from simulated_gpu import Gpu
 
 from fastfeed import Loader
 from fastfeed.devices import uploads
-from fastfeed.errors import ArgumentError, DeviceError
+from fastfeed.errors import ArgumentError, DeviceError, LoaderClosed
 
 
 def stable(source: Any, queue: int = 2, **options: Any) -> Loader:
@@ -151,4 +152,25 @@ def test_closing_a_loader_that_lacks_a_buffer_ends_at_once_and_its_batches_stay(
     batches = iter(loader)
     kept = [next(batches), next(batches)]
     loader.close()
+    assert_same(kept, made_by_hand(Batches(10))[0][:2])
+
+
+@pytest.mark.parametrize("closes", ["another thread", "a signal handler"])
+def test_a_loader_can_be_closed_while_its_loop_lacks_a_buffer(gpu: Gpu, closes: str) -> None:
+    loader = stable(Batches(10), workers=3, use_multiprocessing=False)
+    batches = iter(loader)
+    kept = [next(batches), next(batches)]
+    timer = threading.Timer(0.3, loader.close)
+    before = signal.signal(signal.SIGALRM, lambda *_: loader.close())
+    try:
+        if closes == "another thread":
+            timer.start()
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(LoaderClosed):
+            next(batches)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    if closes == "another thread":
+        timer.join()
     assert_same(kept, made_by_hand(Batches(10))[0][:2])
