@@ -88,7 +88,7 @@ def jax_ordinal() -> int:
     import jax
 
     (own,) = jax.numpy.zeros(()).devices()
-    return int(own.local_hardware_id) if own.platform == "gpu" else 0
+    return int(own.local_hardware_id) if own.platform in ("gpu", "cuda") else 0
 
 
 def jax_tells_streams(ordinal: int) -> bool:

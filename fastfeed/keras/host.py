@@ -95,7 +95,8 @@ def own_device() -> str:
         return str(tensor.device)
     if backend() == "jax":
         (device,) = tensor.devices()
-        return f"cuda:{device.local_hardware_id}" if device.platform == "gpu" else device.platform
+        is_gpu = device.platform in ("gpu", "cuda")
+        return f"cuda:{device.local_hardware_id}" if is_gpu else str(device.platform)
     return str(tensor.device).rpartition("device:")[2].lower().replace("gpu", "cuda")
 
 
