@@ -109,7 +109,7 @@ static void let_go_of_oldest(consumer *c) {
   memmove(c->kept, c->kept + 1, --c->n_kept * sizeof *c->kept);
 }
 
-/* On one stream, and, where that is asked for, now and then on a second one too. */
+/* On one stream that the buffer is handed to, and now and then on one that nobody is told of. */
 static void use(consumer *c, uint64_t index, ff_buffer *buffer) {
   const variant *v = c->variant;
   CUstream stream = c->streams[random_below(&c->random, v->streams)];
@@ -120,7 +120,7 @@ static void use(consumer *c, uint64_t index, ff_buffer *buffer) {
     CHECK_EQ(sim_kernel_read(stream, ff_buffer_pointer(buffer), bytes, time, &c->sums[index]), 0);
   if (!v->anywhere || index % v->anywhere || !bytes) return;
   CUstream second = c->streams[v->streams - 1];
-  CHECK_EQ(ff_buffer_hand_to(buffer, STREAM(second), &c->rig.error), 0);
+  CHECK_EQ(ff_buffer_wait(buffer, &c->rig.error), 0);
   ff_buffer_is_used_anywhere(buffer);
   CHECK_EQ(sim_kernel_read(second, ff_buffer_pointer(buffer), bytes, time, &c->sums[index]), 0);
 }
