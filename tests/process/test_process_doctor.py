@@ -16,8 +16,12 @@ COLOUR = re.compile(r"\x1b\[[\d;]*m")
 MAIN = """
 import sys
 from fastfeed.cli import main
+from fastfeed.doctor import copies
+
+copies.SECONDS = {}
 sys.exit(main(["doctor"]))
 """
+QUICK = MAIN.format(0.01)
 SLOW_WORKERS = """
 import time
 from fastfeed.doctor import workers
@@ -28,17 +32,12 @@ class Stuck(workers.Numbered):
 
 workers.Numbered = Stuck
 """
-SLOW_COPIES = """
-from fastfeed.doctor import copies
-
-copies.SECONDS = 3
-"""
 TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "60", "NO_COLOR": ""}
 COMMAND = [sys.executable, "-m", "fastfeed", "doctor"]
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:
-    status, output = run(tmp_path, MAIN, on_terminal=True, environment=TERMINAL)
+    status, output = run(tmp_path, QUICK, on_terminal=True, environment=TERMINAL)
     assert status == 0
     assert re.search(r"\x1b\[32mok {7}\x1b\[0m\x1b\[1mcores\x1b\[0m: ", output)
     assert max(len(COLOUR.sub("", line)) for line in output.splitlines()) <= 60
@@ -47,7 +46,7 @@ def test_a_terminal_gets_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_a_terminal_without_colours(tmp_path: Path, change: dict[str, str]) -> None:
     environment = {**TERMINAL, **change, "COLUMNS": "40"}
-    status, output = run(tmp_path, MAIN, on_terminal=True, environment=environment)
+    status, output = run(tmp_path, QUICK, on_terminal=True, environment=environment)
     assert status == 0
     assert not re.search(r"\x1b\[[\d;]*3\dm", output)
     assert "ok       cores: " in COLOUR.sub("", output)
@@ -55,13 +54,14 @@ def test_a_terminal_without_colours(tmp_path: Path, change: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("slow", "seen"), [(SLOW_WORKERS, "open files: "), (SLOW_COPIES, "workers: ")],
+    ("text", "seen"),
+    [(SLOW_WORKERS + QUICK, "open files: "), (MAIN.format(3), "workers: ")],
     ids=["workers", "copies"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_ends_it_with_one_line(tmp_path: Path, slow: str, seen: str, presses: int) -> None:
+def test_ctrl_c_ends_it_with_one_line(tmp_path: Path, text: str, seen: str, presses: int) -> None:
     environment = {**TERMINAL, "NO_COLOR": "1", "TERM": "dumb"}
-    script = Script(tmp_path, slow + MAIN, on_terminal=True, environment=environment)
+    script = Script(tmp_path, text, on_terminal=True, environment=environment)
     script.wait_for(seen)
     for _ in range(presses):
         script.press_ctrl_c()
@@ -109,7 +109,7 @@ def test_an_output_that_has_only_ascii() -> None:
 
 def test_few_open_files_are_found_out(tmp_path: Path) -> None:
     few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
-    status, output = run(tmp_path, few + MAIN)
+    status, output = run(tmp_path, few + QUICK)
     assert status == 0
     assert re.search(r"^warning +open files: \d+ of at most 64 open$", output, re.MULTILINE)
     workers = re.search(r"it can have\s+(\d+)\s+workers", output)

@@ -34,6 +34,17 @@ sys.exit(main())
 
 NOT_ALLOWED = 77
 
+QUICK = """
+import sys
+from fastfeed.cli import main
+from fastfeed.doctor import copies
+
+copies.SECONDS = 0.01
+sys.exit(main())
+"""
+"""The program, with a shorter measurement, for what does not depend on it."""
+WITHOUT_RICH = "import sys\nsys.modules['rich'] = None\n" + QUICK
+
 
 def environment(**changes: str) -> dict[str, str]:
     """Return this one's, without what changes the output."""
