@@ -10,7 +10,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "lease", "lifeline",
-           "monitor", "numbers", "pin", "places", "pool", "ring", "upload", "uploading"]
+           "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "upload", "uploading"]
 HEADERS = [*SOURCES, "atomic", "fault", "park", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")

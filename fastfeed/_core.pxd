@@ -19,6 +19,12 @@ cdef extern from "arena.h" nogil:
     int ff_memory_keep_private(void *base, uint64_t size)
     void ff_memory_unmap(void *base, uint64_t size)
 
+cdef extern from "numa.h" nogil:
+    uint32_t ff_numa_nodes(const char *root)
+    int ff_numa_node_of(const char *root, const char *bus)
+    int ff_numa_prefer(int node)
+    int ff_numa_default()
+
 cdef extern from "copy.h" nogil:
     void ff_copy(void *to, const void *source, size_t size)
     int ff_gather(void *to, const void *source, size_t row_bytes, int64_t n_rows,

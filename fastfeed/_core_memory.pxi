@@ -5,14 +5,27 @@ def headroom(str root=""):
     return ff_headroom(root.encode())
 
 
-def create_memory(str name, uint64_t size, str root=""):
-    """Make a sealed memfd of `size` bytes; returns its descriptor. MemoryError: above headroom."""
+def memory_node(str bus, str root=""):
+    """The memory node next to a PCI device; -1 if there is only one, or nobody knows."""
+    cdef bytes c_bus = bus.encode(), c_root = root.encode()
+    return ff_numa_node_of(c_root, c_bus) if ff_numa_nodes(c_root) > 1 else -1
+
+
+def create_memory(str name, uint64_t size, str root="", int node=-1):
+    """Make a sealed memfd of `size` bytes; returns its descriptor. MemoryError: above headroom.
+
+    Its pages lie on memory node `node`, if there is room and the user has no policy of his own.
+    """
     cdef bytes c_name = name.encode(), c_root = root.encode()
     cdef const char *p_name = c_name
     cdef const char *p_root = c_root
     cdef int fd = -1, code
+    cdef bint preferred
     with nogil:
+        preferred = node >= 0 and ff_numa_prefer(node) == 0
         code = ff_memory_create(p_name, size, p_root, &fd)
+        if preferred:
+            ff_numa_default()
     check(code, "ff_memory_create")
     return fd
 

@@ -42,6 +42,10 @@ LIMITS = ""
 class Reader(Protocol):
     """Who else reads slots: a device."""
 
+    @property
+    def node(self) -> int:
+        """The memory node next to it; -1: there is only one."""
+
     def announce(self, number: int, segment: Segment) -> None:
         """Learn of a new segment, before any ticket names it."""
 
@@ -201,7 +205,8 @@ class Slots:
     def _memory(self, stride: int) -> int:
         total = stride * self.count
         try:
-            return create_memory("fastfeed-slots", total, LIMITS)
+            node = -1 if self._reader is None else self._reader.node
+            return create_memory("fastfeed-slots", total, LIMITS, node)
         except MemoryError as error:
             raise OutOfMemory(
                 f"{self.count} slots of {gib(stride)} need {gib(total)} of shared memory, but only "

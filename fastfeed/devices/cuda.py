@@ -10,7 +10,7 @@ import time
 import warnings
 from typing import Any
 
-from fastfeed._core import Device, Segment
+from fastfeed._core import Device, Segment, memory_node
 from fastfeed.errors import ArgumentError, DeviceError, DeviceUnavailable, gib
 
 LIBRARY_VARIABLE = "FASTFEED_CUDA_LIBRARY"
@@ -19,6 +19,8 @@ OLDEST_DRIVER = 11020
 """CUDA 11.2: the oldest driver with which CuPy 12, PyTorch 2 and JAX 0.4 work."""
 NOT_INITIALISED = 3
 NO_DEVICE = 100
+SYSTEM = ""
+"""Folder in which the kernel's files about memory nodes are looked up; the tests' have fakes."""
 DEVICE_NAME = re.compile(r"(?:cuda|gpu)(?::(\d{1,9}))?")
 
 
@@ -111,9 +113,12 @@ class Pinning:
         That were page-locked, in all.
     register_seconds : float
         That it took.
+    node : int
+        The memory node next to the GPU; -1 where there is only one.
     """
 
     def __init__(self, device: Device) -> None:
+        self.node = memory_node(device.bus, SYSTEM)
         self.pinned: bool | None = None
         self.registered_bytes = 0
         self.register_seconds = 0.0

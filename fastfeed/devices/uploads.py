@@ -55,6 +55,11 @@ class Uploads:
 
     # -- slots ------------------------------------------------------------------------------
 
+    @property
+    def node(self) -> int:
+        """The memory node next to the GPU."""
+        return self.pinning.node
+
     def announce(self, number: int, segment: Segment) -> None:
         """Page-lock a segment and take batches from it.
 
