@@ -124,6 +124,18 @@ static bool has_any(const ff_ring *ring, uint32_t states) {
   return false;
 }
 
+static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
+  /* SYNC publish: acquire. Without it the parent could read the slot before its bytes arrive. */
+  *word = ff_load_acquire64(&entry_at(ring, sequence)->word);
+  return word_state(*word) == READY && same_ticket(*word, sequence);
+}
+
+/* The batch whose turn it is: the taker comes for it, whatever the others wait for. */
+static bool next_is_ready(const ff_ring *ring) {
+  uint64_t word;
+  return is_ready(ring, ff_load_relaxed64(&ring->header->head), &word);
+}
+
 /* This thread: OPEN, `work`, a look for READY. The taker: EMPTY, `work`, a look for OPEN. Whose
  * change of `work` comes second sees what the other did before: either the ticket is seen there,
  * or here that the taker has nothing left to come back for. */
@@ -132,7 +144,7 @@ int ff_ring_post_quietly(ff_ring *ring, const ff_ticket *ticket, uint32_t worker
   int rc = post(ring, ticket, worker, sequence);
   if (rc) return rc;
   ff_add_seq32(&ring->header->work, 1);
-  if (!has_any(ring, 1u << READY)) wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
+  if (!next_is_ready(ring)) wake_workers(ring, worker == FF_ANY_WORKER ? 1 : INT_MAX);
   return 0;
 }
 
@@ -140,12 +152,6 @@ void ff_ring_wake_idle(ff_ring *ring) {
   ff_add_seq32(&ring->header->work, 0); /* no change, but in the order of all changes: see above */
   if (ff_load_seq32(&ring->header->sleepers) && has_any(ring, 1u << OPEN))
     ff_unpark_all(&ring->header->work);
-}
-
-static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
-  /* SYNC publish: acquire. Without it the parent could read the slot before its bytes arrive. */
-  *word = ff_load_acquire64(&entry_at(ring, sequence)->word);
-  return word_state(*word) == READY && same_ticket(*word, sequence);
 }
 
 /* Unordered: tickets above head may be gone already, so head moves over everything that is. */
@@ -200,6 +206,7 @@ uint32_t ff_ring_cancel(ff_ring *ring) {
     ff_store_release64(&entry->word, make_word(s, word_attempt(word), 0, READY));
     cancelled++;
   }
+  if (cancelled) ff_ring_wake_taker(ring); /* another thread may sleep until there is one */
   return cancelled;
 }
 

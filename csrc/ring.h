@@ -128,8 +128,8 @@ int ff_ring_init(ff_ring *ring, void *memory, uint32_t n_entries, uint32_t n_wor
                  uint32_t spin);
 /* Post for any worker (FF_ANY_WORKER) or for one. -EAGAIN: no entry is free. */
 int ff_ring_post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_t *sequence);
-/* The same without a system call as long as a batch is ready to be taken: the thread that takes it
- * wakes the workers afterwards, with ff_ring_wake_idle(). */
+/* The same without a system call if the next batch is ready: the thread that takes it wakes the
+ * workers afterwards, with ff_ring_wake_idle(). */
 int ff_ring_post_quietly(ff_ring *ring, const ff_ticket *ticket, uint32_t worker,
                          uint64_t *sequence);
 /* Wake workers that sleep although there are tickets. Any thread of the parent. */

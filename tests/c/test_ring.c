@@ -214,6 +214,83 @@ static void an_addressed_ticket_wakes_its_addressee(void) {
   }
 }
 
+static void post_quietly(ff_ring *ring, uint64_t index) {
+  uint64_t sequence;
+  CHECK_EQ(ff_ring_post_quietly(ring, &(ff_ticket){.index = index}, FF_ANY_WORKER, &sequence), 0);
+}
+
+/* Until worker 0 sleeps, most often; where it does not yet, the test sees less, but no error. */
+static void start_sleeper(ff_ring *ring, pthread_t *thread) {
+  REQUIRE(!pthread_create(thread, NULL, publish_one, ring));
+  while (!ff_load_seq32(&ring->header->sleepers)) sched_yield();
+  usleep(1000);
+}
+
+static void who_takes_wakes_workers_for_quiet_tickets(void) {
+  for (int round = 0; round < 20; round++) {
+    ff_ring ring = make_ring(4, 2);
+    pthread_t thread;
+    watchdog_ring(&ring);
+    post(&ring, 0);
+    make_next(&ring, 1);
+    start_sleeper(&ring, &thread);
+    post_quietly(&ring, 1);
+    CHECK_EQ(take(&ring, true).ticket.index, 0);
+    ff_ring_wake_idle(&ring);
+    pthread_join(thread, NULL);
+    CHECK_EQ(take(&ring, true).ticket.index, 1);
+    watchdog_ring(NULL);
+    watchdog_pat();
+    free_ring(&ring);
+  }
+}
+
+/* Or worker 0 would sleep as long as the slowest batch takes. */
+static void a_quiet_ticket_wakes_where_the_next_batch_is_not_ready(void) {
+  for (int round = 0; round < 20; round++) {
+    ff_ring ring = make_ring(4, 2);
+    pthread_t thread;
+    watchdog_ring(&ring);
+    post(&ring, 0);
+    post(&ring, 1);
+    ff_claim slow = claim(&ring, 1);
+    make_next(&ring, 1);
+    start_sleeper(&ring, &thread);
+    post_quietly(&ring, 2);
+    pthread_join(thread, NULL);
+    CHECK_EQ(ff_ring_ready(&ring), 2);
+    publish(&ring, &slow);
+    for (uint64_t i = 0; i < 3; i++) CHECK_EQ(take(&ring, true).ticket.index, i);
+    watchdog_ring(NULL);
+    watchdog_pat();
+    free_ring(&ring);
+  }
+}
+
+static void *take_one(void *argument) {
+  ff_batch batch;
+  while (ff_ring_take_wait(argument, true, &batch, NULL, 0, FF_FOREVER)) continue;
+  CHECK_EQ(batch.result.kind, FF_CANCELLED);
+  return NULL;
+}
+
+static void cancelling_wakes_the_taker(void) {
+  for (int round = 0; round < 20; round++) {
+    ff_ring ring = make_ring(4, 1);
+    pthread_t thread;
+    watchdog_ring(&ring);
+    post(&ring, 0);
+    REQUIRE(!pthread_create(&thread, NULL, take_one, &ring));
+    while (!(ff_load_seq32(&ring.header->ready) & 1)) sched_yield(); /* it announces its sleep */
+    usleep(1000);
+    CHECK_EQ(ff_ring_cancel(&ring), 1);
+    pthread_join(thread, NULL);
+    watchdog_ring(NULL);
+    watchdog_pat();
+    free_ring(&ring);
+  }
+}
+
 static void a_wait_without_a_batch_ends_with_eagain(void) {
   ff_ring ring = make_ring(4, 1);
   ff_batch batch;
@@ -289,6 +366,9 @@ int main(void) {
   RUN(each_side_wakes_the_other);
   RUN(shutdown_wakes_a_sleeper);
   RUN(an_addressed_ticket_wakes_its_addressee);
+  RUN(who_takes_wakes_workers_for_quiet_tickets);
+  RUN(a_quiet_ticket_wakes_where_the_next_batch_is_not_ready);
+  RUN(cancelling_wakes_the_taker);
   RUN(a_wait_without_a_batch_ends_with_eagain);
   RUN(impossible_sizes_are_refused);
   RUN(attaching_finds_the_same_ring);
