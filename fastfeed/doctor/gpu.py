@@ -36,8 +36,8 @@ def look(system: System) -> list[Finding]:
 
 
 def _absent(system: System, error: Exception) -> Finding:
-    code = getattr(error, "code", 0)
-    if (system.root / "dev/nvidia0").exists() or code not in (-errno.ENOENT, NO_DEVICE):
+    fails = isinstance(error, DeviceUnavailable) and error.code not in (-errno.ENOENT, NO_DEVICE)
+    if fails or (system.root / "dev/nvidia0").exists():
         return Finding(
             "GPU", Status.WARNING, "there is one that cannot be used", {"error": str(error)},
             'Loader(device="cuda") fails; batches in host memory work.', str(error),

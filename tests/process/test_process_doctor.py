@@ -33,6 +33,7 @@ class Stuck(workers.Numbered):
 workers.Numbered = Stuck
 """
 TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "60", "NO_COLOR": ""}
+BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}  # so that the last flush can fail, too
 COMMAND = [sys.executable, "-m", "fastfeed", "doctor"]
 
 
@@ -71,33 +72,32 @@ def test_ctrl_c_ends_it_with_one_line(tmp_path: Path, text: str, seen: str, pres
     assert "Traceback" not in script.output
 
 
+def doctor(command: list[str], stdout: int | None = None) -> tuple[int, str]:
+    """Run a command with this standard output; return its exit status and what it complains of."""
+    ended = subprocess.run(
+        command, env=BUFFERED, stdout=stdout, stderr=subprocess.PIPE, timeout=60, text=True
+    )
+    return ended.returncode, ended.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
 def test_a_reader_that_has_gone(arguments: list[str]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
-    ended = subprocess.run(
-        [*COMMAND, *arguments], stdout=theirs, stderr=subprocess.PIPE, timeout=60, text=True
-    )
+    assert doctor([*COMMAND, *arguments], theirs) == (128 + signal.SIGPIPE, "")
     os.close(theirs)
-    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_a_closed_standard_output() -> None:
     shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND]
-    ended = subprocess.run(shell, stderr=subprocess.PIPE, timeout=60, text=True)
-    assert (ended.returncode, ended.stderr) == (2, "fastfeed: Standard output is closed.\n")
+    assert doctor(shell) == (2, "fastfeed: Standard output is closed.\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
 def test_a_full_disk(arguments: list[str]) -> None:
+    said = "fastfeed: Standard output cannot be written: No space left on device.\n"
     with open("/dev/full", "w") as full:
-        ended = subprocess.run(
-            [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=60, text=True
-        )
-    assert ended.returncode == 2
-    assert ended.stderr == (
-        "fastfeed: Standard output cannot be written: No space left on device.\n"
-    )
+        assert doctor([*COMMAND, *arguments], full.fileno()) == (2, said)
 
 
 def test_an_output_that_has_only_ascii() -> None:
