@@ -48,13 +48,13 @@ def test_a_loader_can_be_closed_twice_and_then_says_so(gpu: Gpu, kind: dict[str,
 
 
 @each_kind
-@pytest.mark.parametrize("taken", [0, 1, 5])
+@pytest.mark.parametrize("taken", [0, 5])
 def test_a_loader_that_is_dropped_leaves_nothing_and_another_one_works(
     gpu: Gpu, kind: dict[str, Any], taken: int
 ) -> None:
     gc.disable()  # it needs no garbage collector
     try:
-        for _ in range(3):
+        for _ in range(2):
             loader = Loader(Batches(20), device="cuda", **kind)
             list(itertools.islice(loader, taken))
             del loader
@@ -93,7 +93,7 @@ def test_a_loader_that_is_closed_while_another_thread_waits_ends_that_wait(
 @each_kind
 def test_closing_while_batches_are_on_their_way(gpu: Gpu, kind: dict[str, Any]) -> None:
     gpu.library.sim_slowness(10_000)
-    for taken in range(5):
+    for taken in (0, 1, 4):
         loader = Loader(Batches(20), device="cuda", device_queue_size=4, **kind)
         kept = list(itertools.islice(loader, taken))
         loader.close()

@@ -50,11 +50,14 @@ for number, batch in enumerate(loader):
 STUCK = "lambda index: index > 5 and time.sleep(60)"
 
 
-@pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize(
-    ("before", "then"),
-    [(STUCK, "pass"), ("None", "time.sleep(60)")],
-    ids=["in a wait", "in a step"],
+    ("kind", "before", "then"),
+    [
+        (KINDS[0], STUCK, "pass"),
+        (KINDS[1], STUCK, "pass"),
+        (KINDS[0], "None", "time.sleep(60)"),
+    ],
+    ids=["in a wait", "in a wait for threads", "in a step"],
 )
 def test_ctrl_c_ends_the_script_with_one_traceback(
     gpu: Gpu, tmp_path: Path, kind: str, before: str, then: str
@@ -100,8 +103,9 @@ print(gpu.live(), gpu.violations())
 # -- the end --------------------------------------------------------------------------------
 
 
-@each_kind
-@pytest.mark.parametrize("taken", [0, 4])
+@pytest.mark.parametrize(
+    ("kind", "taken"), [(KINDS[0], 0), (KINDS[0], 4), (KINDS[1], 4), (KINDS[2], 4)]
+)
 def test_a_script_may_end_with_its_loader_open_and_batches_alive(
     gpu: Gpu, tmp_path: Path, kind: str, taken: int
 ) -> None:
