@@ -92,6 +92,7 @@ class Uploads:
 
     def take(self) -> Batch | None:
         """Return a batch that has arrived, or is passed on as it is."""
+        self._starved_since = None  # of a wait that ended by an exception
         if self._most_in_use is not None and self._uploader.in_use > self._most_in_use:
             self._collect_garbage(self._most_in_use)
         return self._uploader.take()
