@@ -6,7 +6,7 @@ driver reads there. So all is real but the framework's import and the place wher
 """
 
 import sys
-from collections import deque
+import weakref
 from pathlib import Path
 
 import keras
@@ -19,9 +19,6 @@ from simulated_gpu import LIBRARY, SimulatedArray
 
 from fastfeed.devices import arrays, target
 from fastfeed.keras import host
-
-KEPT = 4
-"""Arrays that are held on to, as a framework does whose kernels still run: of two batches."""
 
 
 def tensor_maker(backend):
@@ -42,35 +39,32 @@ def tensor_maker(backend):
 class Framework:
     """Stands for a backend's way of taking over device memory.
 
+    As long as a tensor lives, so does the array on the device that it was made of, and its memory
+    must not change.
+
     Attributes
     ----------
     taken : int
         Arrays that it was given.
     changed : int
-        Arrays in whose memory something else was written while they were held.
+        Arrays in whose memory something else was written while their tensors lived.
     """
 
     def __init__(self, gpu, backend):
         self.taken = self.changed = 0
         self._gpu = gpu
         self._make = tensor_maker(backend)
-        self._held = deque()
 
     def __call__(self, tensor):
         array = SimulatedArray(self._gpu, tensor)
         values = np.array(array)
-        self._held.append((array, values))
+        made = self._make(values.copy())
+        weakref.finalize(made, self._let_go, array, values)
         self.taken += 1
-        self._drop(KEPT)
-        return self._make(values.copy())
+        return made
 
-    def close(self):
-        self._drop(0)
-
-    def _drop(self, kept):
-        while len(self._held) > kept:
-            array, values = self._held.popleft()
-            self.changed += not np.array_equal(np.array(array), values)
+    def _let_go(self, array, values):
+        self.changed += not np.array_equal(np.array(array), values)
 
 
 def put_in(monkeypatch, gpu, backend):
