@@ -15,7 +15,9 @@ from fastfeed.doctor.system import System
 from fastfeed.doctor.versions import installed
 from fastfeed.errors import ArgumentError, DeviceError, DeviceUnavailable, gib
 
-NVIDIA = "0x10de"
+CARDS = "sys/bus/pci/devices"
+NVIDIA, DISPLAY = "0x10de", "0x03"
+"""How PCI numbers the maker, and begins the number of the kind."""
 
 
 def look(system: System) -> list[Finding]:
@@ -42,7 +44,7 @@ def _absent(system: System, error: Exception) -> Finding:
             "GPU", Status.WARNING, "there is one that cannot be used", {"error": str(error)},
             'Loader(device="cuda") fails; batches in host memory work.', str(error),
         )  # fmt: skip
-    if _cards(system):
+    if _has_card(system):
         return Finding(
             "GPU", Status.NOTE, "a card, but no driver for it here", {"error": str(error)},
             "Batches lie in host memory.", str(error),
@@ -53,22 +55,21 @@ def _absent(system: System, error: Exception) -> Finding:
     )  # fmt: skip
 
 
-def _cards(system: System) -> list[str]:
-    """Return the PCI addresses of NVIDIA's display and compute cards."""
-    folders = [path.parent for path in system.glob("sys/bus/pci/devices/*/vendor")]
-    return [
-        folder.name
+def _has_card(system: System) -> bool:
+    """Return whether NVIDIA's display or compute cards are on the bus."""
+    folders = [path.parent.relative_to(system.root) for path in system.glob(f"{CARDS}/*/vendor")]
+    return any(
+        system.text(f"{folder}/vendor") == NVIDIA
+        and (system.text(f"{folder}/class") or "").startswith(DISPLAY)
         for folder in folders
-        if system.text(str(folder.relative_to(system.root) / "vendor")) == NVIDIA
-        and (system.text(str(folder.relative_to(system.root) / "class")) or "").startswith("0x03")
-    ]
+    )
 
 
 def _present(system: System, device: Device, driver: bus.Driver) -> Finding:
     free, total = driver.memory_bytes()
     about = system.text("proc/driver/nvidia/version") or ""
     package = re.search(r"Kernel Module.*?(\d+\.\d+(\.\d+)?)", about)
-    node = system.number(f"sys/bus/pci/devices/{device.bus.lower()}/numa_node")
+    node = system.number(f"{CARDS}/{device.bus.lower()}/numa_node")
     values = {
         "name": device.name,
         "count": driver.count(),

@@ -34,7 +34,7 @@ workers.Numbered = Stuck
 """
 TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "60", "NO_COLOR": ""}
 BUFFERED = os.environ | {"PYTHONUNBUFFERED": ""}  # so that the last flush can fail, too
-COMMAND = [sys.executable, "-m", "fastfeed", "doctor"]
+COMMAND = [sys.executable, "-P", "-m", "fastfeed", "doctor"]
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:

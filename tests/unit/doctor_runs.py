@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 PATIENCE_S = 60
 WITHOUT = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "FASTFEED_CUDA_LIBRARY")
@@ -52,9 +51,7 @@ def environment(**changes: str) -> dict[str, str]:
     return kept | changes
 
 
-def fastfeed(
-    *arguments: str, folder: Path | None = None, code: str = "", **changes: str
-) -> subprocess.CompletedProcess[str]:
+def fastfeed(*arguments: str, code: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a command, with pipes in the place of a terminal.
 
     Parameters
@@ -64,7 +61,7 @@ def fastfeed(
     """
     start = ["-c", code] if code else ["-m", "fastfeed"]
     return subprocess.run(
-        [sys.executable, *start, *arguments],
-        capture_output=True, text=True, timeout=PATIENCE_S, cwd=folder,
+        [sys.executable, "-P", *start, *arguments],
+        capture_output=True, text=True, timeout=PATIENCE_S,
         env=environment(**changes),
     )  # fmt: skip
