@@ -92,6 +92,19 @@ def test_arrays_lie_where_the_loader_says() -> None:
             assert images.data_ptr() % 64 == 0
 
 
+def test_jax_compiles_a_step_once() -> None:
+    """As it would not if batches were committed to their device."""
+    jax = framework("jax").jax
+    step = jax.jit(lambda total, batch: total + batch.sum(dtype="int32"))
+    total = jax.numpy.zeros((), "int32")
+    with Loader(Constant(10), device="cuda", framework="jax", **TWO) as loader:
+        for batch in loader:
+            total = step(total, batch)
+            del batch
+        assert int(total) == sum(range(10)) * 2**22
+    assert step._cache_size() == 1
+
+
 # -- ways to look at them --------------------------------------------------------------------------
 
 
@@ -128,6 +141,7 @@ def test_cuda_graphs_replay_on_stable_addresses() -> None:
     graphs: dict[int, Any] = {}
     found = []
     total = torch.zeros((), dtype=torch.int64, device="cuda")
+    total.copy_(torch.zeros(8, dtype=torch.uint8, device="cuda").sum(dtype=torch.int64))  # loads it
     with Loader(
         Constant(20), device="cuda", framework="torch", stable_addresses=True, **TWO
     ) as loader:

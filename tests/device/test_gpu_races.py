@@ -78,6 +78,7 @@ def test_uploads_go_on_while_a_graph_is_captured() -> None:
     """A capture forbids every thread what might disturb it; uploads must not, nor be disturbed."""
     torch = framework("torch").torch
     numbers = torch.arange(8, device="cuda")
+    assert (numbers * 2).tolist() == list(range(0, 16, 2))  # loads the kernel before the capture
     with Loader(
         Constant(60, slowly), device="cuda", framework="torch", device_queue_size=60, **TWO
     ) as loader:
