@@ -8,9 +8,11 @@ from fastfeed.doctor.finding import Finding, Status
 from fastfeed.doctor.system import System
 
 A_WORKER = 4
-"""Descriptors that a Loader has open for each worker: its socket, its pidfd, two in passing."""
-A_LOADER = 16
+"""Descriptors that a Loader has open for each worker, at the most."""
+A_LOADER = 6
+"""And besides, with the fork server's."""
 MANY_WORKERS = 64
+ENOUGH = 4096
 
 
 def look(system: System, limits: tuple[int, int] | None = None) -> Finding:
@@ -32,9 +34,9 @@ def look(system: System, limits: tuple[int, int] | None = None) -> Finding:
         return Finding("open files", Status.OK, seen, values)
     return Finding(
         "open files", Status.WARNING, seen, values,
-        f"A Loader has about {A_WORKER} open for each worker, so it can have {workers} workers; "
-        "with more it ends in 'Too many open files'.",
-        f"ulimit -n {_enough(hard)} before the job; docker --ulimit nofile=4096.",
+        f"A Loader has about {A_WORKER} open for each worker, so it can have about {workers} "
+        "workers; with more it ends in 'Too many open files'.",
+        _cure(soft, hard),
     )  # fmt: skip
 
 
@@ -42,5 +44,11 @@ def _finite(limit: int) -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def _enough(hard: int) -> int:
-    return 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+def _cure(soft: int, hard: int) -> str:
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        most = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
+        return f"ulimit -n {most} before the job."
+    return (
+        f"Raise the hard limit, which is {hard} too: docker --ulimit nofile={ENOUGH}, "
+        "/etc/security/limits.conf, systemd's LimitNOFILE."
+    )

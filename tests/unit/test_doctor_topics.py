@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fastfeed.doctor import Finding, Status, System, cores, files, memory, numa, pages, shm
+from fastfeed import Loader
+from fastfeed.doctor import Finding, Status, System, cores, files, memory, numa, pages, shm, workers
 from fastfeed.doctor.finding import count
 from fastfeed.doctor.system import listed
 
@@ -180,8 +181,17 @@ def test_few_open_files_are_a_warning_with_the_workers_that_they_allow(machine: 
     system = machine({f"proc/self/fd/{number}": "" for number in range(8)})
     found = files.look(system, (8 + files.A_LOADER + 5 * files.A_WORKER, 2048))
     assert found.status is Status.WARNING
-    assert "it can have 5 workers" in found.means
+    assert "it can have about 5 workers" in found.means
     assert found.cure.startswith("ulimit -n 2048")
+    assert "hard limit, which is 64 too" in files.look(system, (64, 64)).cure
+
+
+def test_a_loader_has_no_more_files_open_than_is_said() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with Loader(workers.Numbered(), workers=8) as loader:
+        next(iter(loader))
+        opened = set(os.listdir("/proc/self/fd")) - before
+    assert 8 < len(opened) <= files.A_LOADER + 8 * files.A_WORKER
 
 
 def test_no_limit_of_open_files(machine: Machine) -> None:
