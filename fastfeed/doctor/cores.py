@@ -38,8 +38,8 @@ def _judge(bound: int, machine: int, limit: float | None, usable: float) -> tupl
     if usable < 2:
         return (
             Status.WARNING,
-            "Workers and the training loop share one core: workers help only where making a batch "
-            "waits for a disk or a network.",
+            "Workers and the training loop have fewer than two cores together: workers help only "
+            "where making a batch waits for a disk or a network.",
             "Give the job more cores: docker --cpus, Kubernetes limits.cpu, Slurm "
             "--cpus-per-task, or taskset.",
         )
