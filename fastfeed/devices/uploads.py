@@ -7,7 +7,7 @@ import time
 
 from fastfeed._core import Batch, Device, DeviceLease, Lease, Monitor, Ring, Segment, Uploader
 from fastfeed.devices.cuda import Pinning
-from fastfeed.errors import ArgumentError, DeviceError, gib
+from fastfeed.errors import ArgumentError, CoreError, DeviceError, gib
 
 HANDED_OUT = 2
 """Buffers beyond those that wait: one is being trained on, the one before has just been left."""
@@ -50,7 +50,7 @@ class Uploads:
         self._uploader = Uploader(device, ring, waiting, buffers, fixed, ordered)
         self._fixed_bytes = 0 if fixed else None
         self._starved_since: float | None = None
-        self._last_counts: dict[str, int] | None = None
+        self._last_counts: dict[str, int] = {}
         self._most_in_use = buffers + 1 if leaves_cycles else None
 
     # -- slots ------------------------------------------------------------------------------
@@ -149,11 +149,14 @@ class Uploads:
 
     def counts(self) -> dict[str, int]:
         """Return the running totals; after the end the last ones."""
-        return self._uploader.counts if self._last_counts is None else self._last_counts
+        try:
+            return self._uploader.counts
+        except CoreError:  # stopped, perhaps by another thread just now
+            return self._last_counts
 
     def close(self) -> None:
         """End the thread. Batches that were handed out stay valid, and are counted no more."""
-        if self._last_counts is None:
+        if not self._last_counts:
             now = dict.fromkeys(("waiting", "buffers", "buffer_bytes"), 0)
             self._last_counts = self._uploader.counts | now
         self._uploader.stop()

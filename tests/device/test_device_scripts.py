@@ -22,6 +22,7 @@ from fastfeed import Loader
 
 gpu = use_simulated_gpu()
 """
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork")  # JAX may be in this process
 KINDS = ["workers=2", "workers=2, use_multiprocessing=False", "workers=0"]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import resource
+import threading
 import warnings
 from typing import Any
 
@@ -134,6 +135,18 @@ def test_a_closed_loader_still_tells_its_totals(gpu: Gpu, kind: dict[str, Any]) 
         assert (after.waiting, after.buffers, after.buffer_bytes) == (0, 0, 0)
         assert "page-locked" in str(loader.stats())
         loader.close()
+
+
+def test_totals_can_be_read_while_another_thread_closes_the_loader(gpu: Gpu) -> None:
+    for _ in range(5):
+        loader = Loader(Batches(20), device="cuda", workers=1, use_multiprocessing=False)
+        indices(itertools.islice(loader, 3))
+        closing = threading.Thread(target=loader.close)
+        closing.start()
+        while closing.is_alive():
+            assert device_stats(loader).uploads >= 3
+        closing.join()
+        assert device_stats(loader).uploads >= 3
 
 
 # -- registration refused -------------------------------------------------------------------
