@@ -13,6 +13,7 @@ from simulated_gpu import Gpu
 
 import fastfeed
 from fastfeed import _core
+from fastfeed.devices import arrays
 from fastfeed.errors import ArgumentError, DeviceError, DeviceUnavailable
 from fastfeed.keras import adapter, evaluate_generator, fit_generator, host, predict_generator
 from fastfeed.keras.weights import ClassWeights, of_keras
@@ -100,6 +101,20 @@ def test_jax_puts_each_batch_on_its_device_one_ahead(make_model, options, reads_
     keras_own.fit(Dataset(Batches()), epochs=3, shuffle=False, verbose=0)
     fit_generator(ours, Batches(), epochs=3, **QUIET, **options)
     assert_same_weights(ours, keras_own)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="one of JAX's clients for GPUs tells no stream")
+@pytest.mark.parametrize("tells", [True, False])
+def test_where_jax_tells_no_stream_next_waits_itself(tells, framework, monkeypatch):
+    called = []
+
+    class Lease:
+        def __getattr__(self, name):
+            return lambda: called.append(name)
+
+    monkeypatch.setattr(arrays, "jax_tells_streams", lambda ordinal: tells)
+    arrays.hand_over_device("jax", 0, synchronise=False)(Lease(), "no arrays")
+    assert called == (["used_anywhere"] if tells else ["wait", "used_anywhere"])
 
 
 def test_class_weight_and_sample_weight(make_model, options):
