@@ -148,6 +148,34 @@ static void a_slot_is_free_when_its_copy_is_done_and_not_before(void) {
   rig_close(&r);
 }
 
+/* The consumer looks for a free slot before it sleeps; then it sleeps until something arrives. */
+static void a_slot_that_is_freed_just_before_a_sleep_ends_it(void) {
+  rig_plan plan = rig_usual("freed");
+  plan.n_slots = plan.n_entries = plan.n_workers = 1;
+  plan.no_workers = true;
+  rig r;
+  ff_arrival arrival;
+  rig_open(&r, &plan, 21, NULL, NULL);
+  OK(sim_stall(SIM_ALL_STREAMS, 1));
+  rig_post(&r);
+  rig_make(&r);
+  wait_for_counts(&r, 1, 1);
+  REQUIRE(ff_uploader_take(r.uploader, &arrival) == 0);
+  rig_post(&r);
+  CHECK_EQ(r.next_index, 1); /* the copy has the slot */
+  OK(sim_stall(SIM_ALL_STREAMS, 0));
+  rig_finish(&r, &arrival);
+  while (ff_segment_in_use(r.segment)) sched_yield();
+  let_it_run(); /* the thread has told, and sleeps */
+  CHECK_EQ(ff_uploader_take_wait(r.uploader, &arrival, NULL, 0, FF_FOREVER), -EAGAIN);
+  rig_post(&r);
+  CHECK_EQ(r.next_index, 2);
+  rig_make(&r);
+  REQUIRE(rig_take(&r, &arrival) == 0);
+  rig_finish(&r, &arrival);
+  rig_close(&r);
+}
+
 /* A worker that publishes when the consumer sleeps, most often, and copies do not move. */
 static void *make_late(void *argument) {
   usleep(3000);
@@ -320,6 +348,7 @@ int main(void) {
   RUN(one_of_everything);
   RUN(kernels_read_what_has_arrived_without_a_wait_on_the_host);
   RUN(a_slot_is_free_when_its_copy_is_done_and_not_before);
+  RUN(a_slot_that_is_freed_just_before_a_sleep_ends_it);
   RUN(a_batch_arrives_before_its_copy_is_done);
   RUN(no_more_than_asked_for_wait_on_the_device);
   RUN(nothing_overtakes_a_spilled_batch);

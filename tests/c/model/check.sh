@@ -1,17 +1,17 @@
 #!/bin/sh
-# check.sh clean|broken NAME [-DOPTION ...]: search all states of ring.pml with those options.
+# check.sh clean|broken MODEL NAME [-DOPTION ...]: search all states of MODEL.pml with those options.
 # Succeeds if the search was complete and found nothing (clean), or if it found an error (broken).
 set -eu
-want=$1 name=$2
-shift 2
+want=$1 model=$2 name=$3
+shift 3
 folder=../build/model/$name
 mkdir -p "$folder"
-cp ring.pml "$folder"
+cp ./*.pml "$folder"
 cd "$folder"
-spin "$@" -a ring.pml
+spin "$@" -a "$model.pml"
 # pan.c is Spin's, so its warnings are not ours.
 ${CC:-cc} -w -O2 -DSAFETY -DCOLLAPSE ${PAN_FLAGS:-} -o pan pan.c
-./pan -m10000 > pan.log 2>&1 || true
+./pan -m10000 ${PAN_OPTIONS:-} > pan.log 2>&1 || true
 errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' pan.log)
 states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.log)
 found=$(sed -n 's/^pan:1: //p' pan.log)
