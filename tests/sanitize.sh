@@ -35,7 +35,7 @@ assert ctypes.CDLL(None).__asan_init, "the address sanitizer is not loaded"
 assert b"__asan_report_load" in open(_core.__file__, "rb").read(), "not compiled for it"
 END
 
-[ $# -gt 0 ] || set -- tests/unit tests/process
+[ $# -gt 0 ] || set -- tests/unit tests/process tests/device
 status=0
 "$bin/pytest" -p no:cacheprovider "$@" || status=$?
 for report in "$built"/report.*; do

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import process_sources
 import pytest
 from simulated_gpu import Gpu, SimulatedArray
 
@@ -26,37 +27,13 @@ each_workers = pytest.mark.parametrize(
 )
 
 
-class Batches:
-    """Batch i: its index, and random numbers that are the same whenever it is made in an epoch.
-
-    Parameters
-    ----------
-    length : int
-    before : callable, optional
-        Called with the index before the batch is made, in the worker.
-    rows : int or callable
-        Rows of a batch, perhaps depending on its index.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        before: Callable[[int], Any] | None = None,
-        rows: int | Callable[[int], int] = 8,
-    ) -> None:
-        self.length = length
-        self.before = before
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return self.length
+class Batches(process_sources.Batches):
+    """Batch i: its index, and random numbers that are the same whenever it is made."""
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.before is not None:
-            self.before(index)
-        rows = self.rows(index) if callable(self.rows) else self.rows
-        noise = np.random.default_rng(index).integers(0, 256, (rows, 50), np.uint8)
-        return np.full((rows, 2), index), noise
+        numbers, _ = super().__getitem__(index)
+        noise = np.random.default_rng(index).integers(0, 256, (len(numbers), 50), np.uint8)
+        return numbers, noise
 
 
 class Divided:
