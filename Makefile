@@ -6,13 +6,14 @@ BIN := .venv/bin
 NATIVE := setup.py pyproject.toml $(wildcard fastfeed/*.pyx fastfeed/*.pxd fastfeed/*.pxi csrc/*.c csrc/*.h)
 
 .PHONY: demo test lint test-c test-python test-keras long package sanitize bench clean
+.PHONY: test-keras-tensorflow test-keras-torch test-keras-jax
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
-# The tests of Keras take as long as all others, so the two run side by side.
+# The tests of Keras take longer than all others, so two of these run side by side.
 test: lint test-c
-	$(MAKE) --jobs=2 test-python test-keras
+	$(MAKE) --jobs=2 test-keras-tensorflow test-python test-keras-torch test-keras-jax
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -27,9 +28,15 @@ test-python: .venv/test
 	$(BIN)/python -m pytest --ignore=tests/keras
 
 # A process has one backend of Keras: everything runs on TensorFlow, what depends on it on all.
-test-keras: .venv/test
+test-keras: test-keras-tensorflow test-keras-torch test-keras-jax
+
+test-keras-tensorflow: .venv/test
 	$(BIN)/python -m pytest tests/keras
+
+test-keras-torch: .venv/test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/keras
+
+test-keras-jax: .venv/test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
 
 # What takes minutes: more deaths, larger models of the protocol.
