@@ -30,8 +30,10 @@ cdef class Device:
     def __cinit__(self, int ordinal, str library=None):
         cdef ff_cuda_error error
         cdef bytes name = b"" if library is None else library.encode()
-        cdef const char *path = NULL if library is None else <const char *>name
+        cdef char *path = NULL
         cdef int code
+        if library is not None:
+            path = name
         with nogil:
             code = ff_device_open(path, ordinal, &self.device, &error)
         check_device(code, &error, "ff_device_open")
