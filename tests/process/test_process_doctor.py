@@ -59,13 +59,11 @@ def test_a_terminal_without_colours(tmp_path: Path, change: dict[str, str]) -> N
     [(SLOW_WORKERS + QUICK, "open files: "), (MAIN.format(3), "workers: ")],
     ids=["workers", "copies"],
 )
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_ends_it_with_one_line(tmp_path: Path, text: str, seen: str, presses: int) -> None:
+def test_ctrl_c_ends_it_with_one_line(tmp_path: Path, text: str, seen: str) -> None:
     environment = {**TERMINAL, "NO_COLOR": "1", "TERM": "dumb"}
     script = Script(tmp_path, text, on_terminal=True, environment=environment)
     script.wait_for(seen)
-    for _ in range(presses):
-        script.press_ctrl_c()
+    script.press_ctrl_c()
     assert script.finish() == 128 + signal.SIGINT
     assert "cores: " in script.output
     assert script.output.replace("^C", "").endswith("fastfeed: interrupted.\n")
