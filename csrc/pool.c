@@ -1,7 +1,9 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "park.h"
 
@@ -57,12 +59,22 @@ static void free_on_device(const ff_cuda *cuda, ff_buffer *buffer) {
   if (buffer->pointer) cuda->MemFree(buffer->pointer);
 }
 
+static int allocate(const ff_pool *pool, ff_buffer *buffer, ff_cuda_error *error) {
+  uint64_t bytes = buffer->bytes ? buffer->bytes : 1;
+  int rc = FF_CU(pool->cuda, error, MemAlloc, &buffer->pointer, bytes);
+  if (rc != FF_CU_OUT_OF_MEMORY) return rc;
+  size_t said = strlen(error->text);
+  snprintf(error->text + said, sizeof error->text - said, ", %llu bytes asked for, %zu free",
+           (unsigned long long)bytes, ff_device_free_bytes(pool->device));
+  return rc;
+}
+
 static int make_buffer(ff_pool *pool, uint64_t bytes, ff_buffer **result, ff_cuda_error *error) {
   ff_buffer *buffer = calloc(1, sizeof *buffer);
   if (!buffer) return ff_cuda_own_error(-ENOMEM, "calloc", NULL, error);
   buffer->pool = pool;
   buffer->bytes = bytes;
-  int rc = FF_CU(pool->cuda, error, MemAlloc, &buffer->pointer, bytes ? bytes : 1);
+  int rc = allocate(pool, buffer, error);
   if (!rc)
     rc = FF_CU(pool->cuda, error, EventCreate, &buffer->written,
                FF_CU_EVENT_NO_TIMING | FF_CU_EVENT_BLOCKING);

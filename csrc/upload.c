@@ -122,7 +122,7 @@ static int look_and_sleep(ff_uploader *uploader, ff_arrival *arrival, const ff_a
   if ((rc = look(uploader, arrival)) != -EAGAIN) return rc;
   if (alarm && ff_load_acquire32(alarm) != alarm_seen) return -EAGAIN;
   if (ff_bell_rang(uploader->heard, seen)) return -EAGAIN; /* a slot is free, perhaps */
-  ff_ring_wake_idle(&uploader->ring); /* what was posted quietly is waited for now */
+  ff_ring_wake_idle(&uploader->ring); /* a second belt: the thread does so too */
   ff_park(&uploader->arrivals.bell, seen, timeout_ns);
   return look(uploader, arrival);
 }

@@ -162,7 +162,7 @@ cdef class Belt:
         if batch.arrival.buffer != NULL:
             if not self.is_expected(taken, batch.arrival.note):
                 return None
-            lease = batch.on_device()
+            lease = batch.device_lease()
         elif self.is_usual(taken):
             lease = self.segment.lease(
                 <uint32_t>(taken.ticket.offset // ff_segment_stride(self.segment.segment)))

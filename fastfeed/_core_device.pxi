@@ -6,7 +6,12 @@ cdef int check_device(int code, ff_cuda_error *error, str what) except -1:
         return 0
     if code < 0 and error.code != code:
         return check(code, what)
-    raise device_error(error.call.decode(), error.code, error.text.decode(errors="replace"))
+    raise explained(error)
+
+
+cdef object explained(const ff_cuda_error *error):
+    """The exception for what the driver said."""
+    return device_error(error.call.decode(), error.code, error.text.decode(errors="replace"))
 
 
 def devices_alive():

@@ -107,11 +107,8 @@ cdef class Batch:
         """The note of an uploaded batch."""
         return (<char *>self.arrival.note)[:self.arrival.batch.result.note_bytes]
 
-    def device_lease(self):
+    cpdef DeviceLease device_lease(self):
         """The lease of an uploaded batch. Once."""
-        return self.on_device()
-
-    cdef DeviceLease on_device(self):
         cdef ff_buffer *buffer = self.arrival.buffer
         if buffer == NULL:
             raise CoreError(errno.EINVAL, "this batch does not lie on a device")

@@ -103,7 +103,7 @@ cdef class Uploader:
             return batch
         if code == -errno.EIO and self.uploader != NULL:  # a signal handler may have stopped it
             ff_uploader_error(self.uploader, &error)
-            raise device_error(error.call.decode(), error.code, error.text.decode(errors="replace"))
+            raise explained(&error)
         return None
 
     def send(self, Memory memory not None, uint64_t size, Batch batch not None):

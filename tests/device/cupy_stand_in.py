@@ -51,7 +51,7 @@ class Stream:
 
     def __del__(self) -> None:
         with the.gpu:
-            the.gpu.library.cuStreamDestroy_v2(self.handle)
+            the.gpu.lib.cuStreamDestroy_v2(self.handle)
 
 
 class UnownedMemory:
@@ -105,7 +105,7 @@ class ndarray:  # noqa: N801
 def stand_in(gpu: Gpu) -> Any:
     """Return what `import cupy` is to give."""
     the.gpu, the.current = gpu, []
-    gpu.library.cuMemcpyHtoDAsync_v2.argtypes = [
+    gpu.lib.cuMemcpyHtoDAsync_v2.argtypes = [
         ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p,
     ]  # fmt: skip
     cupy = types.ModuleType("cupy")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,18 +35,12 @@ class Batches(process_sources.Batches):
         return numbers, noise
 
 
-class Divided:
-    """A generator function that is divided among the workers: shard k gives k, k + n, k + 2 n."""
-
-    def __init__(self, length: int, before: Callable[[int], Any] | None = None) -> None:
-        self.length = length
-        self.before = before
+class Divided(process_sources.Divided):
+    """The same with items of two dimensions."""
 
     def __call__(self, shard: int, num_shards: int) -> Iterator[np.ndarray]:
-        for number in range(shard, self.length, num_shards):
-            if self.before is not None:
-                self.before(number)
-            yield np.full((3, 2), number)
+        for item in super().__call__(shard, num_shards):
+            yield np.full((3, 2), item[0])
 
 
 class Fixed:
@@ -78,15 +71,6 @@ class raise_at:  # noqa: N801
     def __call__(self, index: int) -> None:
         if index in self.places:
             raise KeyError(f"item {index}")
-
-
-def once(marker: object) -> bool:
-    """Tell whether this is the first call with `marker` (a path), in whichever process."""
-    try:
-        os.close(os.open(str(marker), os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return False
-    return True
 
 
 def host(batch: Any) -> Any:

@@ -59,16 +59,16 @@ class Gpu:
     """The driver, with a context of its own to make the calls that a framework would make."""
 
     def __init__(self) -> None:
-        self.library = library = ctypes.CDLL(str(build()))
-        library.sim_live.restype = ctypes.c_int64
-        library.sim_calls.restype = ctypes.c_int64
-        library.sim_calls_by_this_thread.restype = ctypes.c_int64
-        library.sim_violation_text.restype = ctypes.c_char_p
-        library.sim_checksum.restype = ctypes.c_uint64
-        library.sim_checksum.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-        library.sim_memory.argtypes = [ctypes.c_size_t]
-        library.cuMemcpyDtoH_v2.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t]
-        library.sim_kernel_read.argtypes = [
+        self.lib = lib = ctypes.CDLL(str(build()))
+        lib.sim_live.restype = ctypes.c_int64
+        lib.sim_calls.restype = ctypes.c_int64
+        lib.sim_calls_by_this_thread.restype = ctypes.c_int64
+        lib.sim_violation_text.restype = ctypes.c_char_p
+        lib.sim_checksum.restype = ctypes.c_uint64
+        lib.sim_checksum.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        lib.sim_memory.argtypes = [ctypes.c_size_t]
+        lib.cuMemcpyDtoH_v2.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t]
+        lib.sim_kernel_read.argtypes = [
             ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_uint, ctypes.c_void_p,
         ]  # fmt: skip
         self.context = ctypes.c_void_p()
@@ -78,7 +78,7 @@ class Gpu:
 
     def reset(self, seed: int) -> None:
         """Go back to the defaults; nothing may be live."""
-        assert self.library.sim_reset(ctypes.c_uint64(seed)) == 0
+        assert self.lib.sim_reset(ctypes.c_uint64(seed)) == 0
         self.forgiven = False
 
     def open(self) -> None:
@@ -92,8 +92,8 @@ class Gpu:
         """Undo it; errors that the test has caused do not matter."""
         if self.context:
             with self:
-                self.library.cuStreamDestroy_v2(self.stream)
-            self.library.cuDevicePrimaryCtxRelease_v2(0)
+                self.lib.cuStreamDestroy_v2(self.stream)
+            self.lib.cuDevicePrimaryCtxRelease_v2(0)
         self.context = ctypes.c_void_p()
         self.stream = ctypes.c_void_p()
 
@@ -101,11 +101,11 @@ class Gpu:
         self.call("cuCtxPushCurrent_v2", self.context)
 
     def __exit__(self, *error: object) -> None:
-        self.library.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+        self.lib.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a function of the driver's that must succeed."""
-        code = getattr(self.library, name)(*arguments)
+        code = getattr(self.lib, name)(*arguments)
         assert code == 0, f"{name} returned {code}"
 
     def synchronise(self, stream: ctypes.c_void_p | None = None) -> None:
@@ -115,26 +115,26 @@ class Gpu:
 
     def stall(self, on: bool) -> None:
         """Hold back everything that streams have not begun, or let it go."""
-        self.library.sim_stall(ctypes.c_void_p(ALL_STREAMS), int(on))
+        self.lib.sim_stall(ctypes.c_void_p(ALL_STREAMS), int(on))
 
     # -- looking at it ------------------------------------------------------------------------
 
     def live(self, what: str = "all") -> int:
         """How many of these exist."""
-        return int(self.library.sim_live(what.encode()))
+        return int(self.lib.sim_live(what.encode()))
 
     def calls(self, name: str) -> int:
         """How often a function was called."""
-        return int(self.library.sim_calls(name.encode()))
+        return int(self.lib.sim_calls(name.encode()))
 
     def calls_here(self, name: str) -> int:
         """How often this thread called it."""
-        return int(self.library.sim_calls_by_this_thread(name.encode()))
+        return int(self.lib.sim_calls_by_this_thread(name.encode()))
 
     def violations(self) -> list[str]:
         """What no correct program does, and was done."""
-        count = self.library.sim_violations()
-        return [self.library.sim_violation_text(i).decode() for i in range(min(count, 64))]
+        count = self.lib.sim_violations()
+        return [self.lib.sim_violation_text(i).decode() for i in range(min(count, 64))]
 
     def forgive(self) -> None:
         """Let the test end with violations: it has made them on purpose."""
@@ -142,11 +142,11 @@ class Gpu:
 
     def fail(self, name: str, nth: int, code: int) -> None:
         """Have a call of a function fail."""
-        assert self.library.sim_fail(name.encode(), nth, code) == 0
+        assert self.lib.sim_fail(name.encode(), nth, code) == 0
 
     def checksum(self, bytes_: bytes) -> int:
         """What a kernel that reads these bytes writes."""
-        return int(self.library.sim_checksum(bytes_, len(bytes_)))
+        return int(self.lib.sim_checksum(bytes_, len(bytes_)))
 
     def read(self, pointer: int, n_bytes: int) -> bytes:
         """Read device memory after all that the framework's stream was given."""

@@ -61,10 +61,14 @@ def test_slow_kernels_read_fixed_buffers_that_were_dropped_at_once(
     gpu: Gpu, kind: dict[str, Any]
 ) -> None:
     with stable(Batches(20), **kind) as loader:
+        kernels = 0
         for batch in loader:
             batch[1].kernel(2000)
+            kernels += 1
             del batch
         gpu.synchronise()
+    assert kernels == 20
+    assert gpu.violations() == []  # no kernel has seen its array change
 
 
 @each_workers

@@ -87,12 +87,12 @@ def test_an_empty_variable_means_the_usual_library(
 
 @pytest.mark.parametrize("version, text", [(11010, "11.1"), (10020, "10.2")])
 def test_too_old_a_driver(gpu: Gpu, version: int, text: str) -> None:
-    gpu.library.sim_driver_version(version)
+    gpu.lib.sim_driver_version(version)
     refused(gpu, DeviceUnavailable, rf"supports CUDA {text}.*needs 11\.2.*newer NVIDIA driver")
 
 
 def test_the_oldest_driver_is_new_enough(gpu: Gpu) -> None:
-    gpu.library.sim_driver_version(11020)
+    gpu.lib.sim_driver_version(11020)
     with Loader(Batches(5), device="cuda", workers=1) as loader:
         assert indices(loader) == [0, 1, 2, 3, 4]
 
@@ -127,7 +127,7 @@ def test_a_driver_that_fails_at_the_start_is_named_with_its_call(
 def test_no_device_at_all(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     gpu.close()  # nobody has it
-    gpu.library.sim_devices(0)
+    gpu.lib.sim_devices(0)
     message = refused(gpu, (DeviceUnavailable, ArgumentError), "GPU")
     assert "CUDA_VISIBLE_DEVICES is ''" in message
 
@@ -300,22 +300,23 @@ def test_an_array_that_lies_on_a_gpu_already_is_refused_in_its_place(
 
 @each_kind
 def test_no_room_on_the_device_for_the_first_batch(gpu: Gpu, kind: dict[str, Any]) -> None:
-    gpu.library.sim_memory(100)
+    gpu.lib.sim_memory(100)
     with Loader(Batches(5), device="cuda", **kind) as loader:
         for _ in range(2):
             with pytest.raises(DeviceOutOfMemory, match=r"cuMemAlloc.*Lower device_queue_size"):
                 next(iter(loader))
-    gpu.library.sim_memory(2**30)
+    gpu.lib.sim_memory(2**30)
     with Loader(Batches(5), device="cuda", **kind) as loader:
         assert indices(loader) == [0, 1, 2, 3, 4]
 
 
 @each_kind
 def test_no_room_on_the_device_for_a_later_batch(gpu: Gpu, kind: dict[str, Any]) -> None:
-    gpu.library.sim_memory(4 * 4096)
+    gpu.lib.sim_memory(4 * 4096)
     kept = []
+    said = r"CUDA_ERROR_OUT_OF_MEMORY.* \d+ bytes asked for, \d+ free"
     with Loader(Batches(30), device="cuda", **kind) as loader:
-        with pytest.raises(DeviceOutOfMemory, match="CUDA_ERROR_OUT_OF_MEMORY"):
+        with pytest.raises(DeviceOutOfMemory, match=said):
             for batch in loader:
                 kept.append(batch)
         assert 1 <= len(kept) <= 4
@@ -325,7 +326,7 @@ def test_no_room_on_the_device_for_a_later_batch(gpu: Gpu, kind: dict[str, Any])
 def test_device_errors_are_of_fastfeeds_family_and_can_be_sent_elsewhere(gpu: Gpu) -> None:
     import pickle
 
-    gpu.library.sim_memory(100)
+    gpu.lib.sim_memory(100)
     with (
         Loader(Batches(5), device="cuda", workers=1) as loader,
         pytest.raises(DeviceError) as caught,

@@ -52,7 +52,7 @@ def test_page_locked_and_pageable_memory_are_really_two_kinds(
     def seen(driver, target, source, stream):  # type: ignore[no-untyped-def]
         address = ctypes.c_void_p(source.ctypes.data)
         size = ctypes.c_size_t(source.nbytes)
-        registered.append(bool(gpu.library.sim_is_host_registered(address, size)))
+        registered.append(bool(gpu.lib.sim_is_host_registered(address, size)))
         return measure(driver, target, source, stream)
 
     monkeypatch.setattr(bus, "_gb_per_s", seen)
@@ -97,7 +97,7 @@ def test_copies_that_fail_are_a_warning(gpu: Gpu, call: str, code: int, word: st
 
 
 def test_a_driver_that_is_too_old(gpu: Gpu) -> None:
-    gpu.library.sim_driver_version(11010)
+    gpu.lib.sim_driver_version(11010)
     found = findings()
     assert found["GPU"].status is Status.WARNING
     assert "11.2 or newer" in found["GPU"].cure
@@ -108,13 +108,13 @@ def test_a_cupy_for_a_newer_cuda(gpu: Gpu, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     importlib.invalidate_caches()
     assert "cupy" not in findings()
-    gpu.library.sim_driver_version(12040)
+    gpu.lib.sim_driver_version(12040)
     assert "pip install cupy-cuda12x" in findings()["cupy"].cure
 
 
 def test_no_gpu_is_no_error(gpu: Gpu, tmp_path: Path) -> None:
     gpu.close()
-    gpu.library.sim_devices(0)
+    gpu.lib.sim_devices(0)
     found = findings(tmp_path)
     assert [finding.status for finding in found.values()] == [Status.OK, Status.OK]
     assert found["GPU"].seen == "none"

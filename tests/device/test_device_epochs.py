@@ -22,12 +22,12 @@ from device_support import (
     index_of,
     indices,
     made_by_hand,
-    once,
     outcomes,
     raise_at,
     wait_until_ready,
 )
 from leftovers import eventually, worker_pids
+from process_sources import once
 from simulated_gpu import Gpu
 
 from fastfeed import Loader
@@ -231,14 +231,14 @@ def test_workers_that_are_killed_while_their_slots_are_copied_change_nothing(gpu
     with Loader(Batches(30), device="cuda", workers=2, max_queue_size=4) as loader:
         batches = iter(loader)
         given = [next(batches) for _ in range(2)]  # there are slots now
-        gpu.library.sim_slowness(5000)
+        gpu.lib.sim_slowness(5000)
         given.append(next(batches))
         for _ in range(3):
             wait_until_ready(loader)
             for pid in worker_pids():
                 os.kill(pid, signal.SIGKILL)
             given.extend(itertools.islice(batches, most_ahead + 1))
-        gpu.library.sim_slowness(200)
+        gpu.lib.sim_slowness(200)
         given.extend(batches)
         assert_same(given, expected)
         assert loader.stats().worker_restarts >= 2
@@ -253,7 +253,7 @@ def test_exceptions_that_lie_in_slots_while_others_are_copied_are_not_taken_for_
         Loader(source, device="cuda", workers=1, max_queue_size=1) as loader,
     ):
         warnings.simplefilter("error")
-        gpu.library.sim_slowness(3000)
+        gpu.lib.sim_slowness(3000)
         for _ in range(3):
             found = outcomes(loader)
             assert [type(outcome) for outcome in found] == [int] * 3 + [KeyError, int] * 4 + [

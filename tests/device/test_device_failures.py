@@ -144,7 +144,7 @@ def test_a_copy_that_fails_on_the_device_ends_the_context_and_not_the_process(
     """Nothing works any more in that context; when everybody has let go of it, all does."""
     with monkeypatch.context() as patched:
         without_looking(gpu, patched)
-        gpu.library.sim_fail_copies(nth, ILLEGAL_ADDRESS, releases_report)
+        gpu.lib.sim_fail_copies(nth, ILLEGAL_ADDRESS, releases_report)
         found = first_error(**kind)
     assert found is not None
     assert found[1] == ILLEGAL_ADDRESS
@@ -152,7 +152,7 @@ def test_a_copy_that_fails_on_the_device_ends_the_context_and_not_the_process(
     gc.collect()
     gpu.close()
     assert gpu.live() == 0
-    gpu.library.sim_fail_copies(0, 0, 0)
+    gpu.lib.sim_fail_copies(0, 0, 0)
     gpu.open()
     assert_as_new(gpu)
 
@@ -166,7 +166,7 @@ def test_batches_that_are_kept_past_an_error_can_be_dropped(
         with Loader(Batches(30), device="cuda", workers=2) as loader:
             batches = iter(loader)
             kept += [next(batches) for _ in range(4)]
-            gpu.library.sim_fail_copies(1, ILLEGAL_ADDRESS, 1)
+            gpu.lib.sim_fail_copies(1, ILLEGAL_ADDRESS, 1)
             with pytest.raises(DeviceError):
                 kept.extend(batches)
         del batches, loader

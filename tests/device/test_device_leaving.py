@@ -92,7 +92,7 @@ def test_a_loader_that_is_closed_while_another_thread_waits_ends_that_wait(
 
 @each_kind
 def test_closing_while_batches_are_on_their_way(gpu: Gpu, kind: dict[str, Any]) -> None:
-    gpu.library.sim_slowness(10_000)
+    gpu.lib.sim_slowness(10_000)
     for taken in (0, 1, 4):
         loader = Loader(Batches(20), device="cuda", device_queue_size=4, **kind)
         kept = list(itertools.islice(loader, taken))

@@ -34,7 +34,7 @@ def test_slots_are_made_on_the_node_next_to_the_gpu(
     node: int,
     expected: int,
 ) -> None:
-    describe(tmp_path, _core.Device(0, str(gpu.library._name)).bus, nodes, node)
+    describe(tmp_path, _core.Device(0, str(gpu.lib._name)).bus, nodes, node)
     monkeypatch.setattr(cuda, "SYSTEM", str(tmp_path))
     asked = []
 

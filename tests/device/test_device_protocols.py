@@ -80,7 +80,7 @@ def test_next_does_not_wait_for_the_device_when_a_batch_is_ready(
         given = [next(batches) for _ in range(4)]  # those that come in memory of their own
         waits = waits_here(gpu)
         copies = gpu.calls_here("cuMemcpyHtoDAsync_v2")
-        gpu.library.sim_slowness(3000)
+        gpu.lib.sim_slowness(3000)
         for _ in range(10):
             wait_until_ready(loader)
             given.append(next(batches))
@@ -94,7 +94,7 @@ def test_next_does_not_wait_for_the_device_when_a_batch_is_ready(
 def test_a_synchronised_batch_is_there_when_next_returns(gpu: Gpu) -> None:
     expected = made_by_hand(Batches(10))[0]
     with Loader(Batches(10), device="cuda", workers=2, device_synchronise=True) as loader:
-        gpu.library.sim_slowness(3000)
+        gpu.lib.sim_slowness(3000)
         for place, batch in enumerate(loader):
             for array, wanted in zip(batch, expected[place], strict=True):
                 here = ctypes.create_string_buffer(wanted.nbytes)

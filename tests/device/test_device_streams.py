@@ -53,8 +53,8 @@ def start_kernel(gpu: Gpu, stream: ctypes.c_void_p, array: Any) -> ctypes.c_uint
 
 
 def checksum_of(gpu: Gpu, index: int) -> int:
-    gpu.library.sim_checksum.restype = ctypes.c_uint64
-    return int(gpu.library.sim_checksum(bytes([index]) * BYTES, ctypes.c_size_t(BYTES)))
+    gpu.lib.sim_checksum.restype = ctypes.c_uint64
+    return int(gpu.lib.sim_checksum(bytes([index]) * BYTES, ctypes.c_size_t(BYTES)))
 
 
 def test_a_recorded_stream_waits_for_the_bytes_and_the_buffer_for_the_stream(
