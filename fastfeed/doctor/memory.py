@@ -16,7 +16,7 @@ def look(system: System) -> Finding:
     """Look at the free memory and at the limits of the cgroups, as the Loader does."""
     total = system.meminfo_bytes("MemTotal")
     available = system.meminfo_bytes("MemAvailable")
-    limit = _limit(system, total)
+    limit = limit_bytes(system, total)
     room = _core.headroom("" if system.root.as_posix() == "/" else str(system.root))
     values = {
         "total_bytes": total,
@@ -57,7 +57,7 @@ def _judge(room: int, limit: int | None) -> tuple[Status, str, str]:
     return Status.OK, "", ""
 
 
-def _limit(system: System, total: int | None) -> int | None:
+def limit_bytes(system: System, total: int | None) -> int | None:
     """Return the least limit of our cgroups that is below the machine's memory."""
     numbers = [
         system.number(f"{folder}/{name}")

@@ -28,6 +28,7 @@ LAYERS = [
     "fastfeed.loader",
     "fastfeed.keras",
     "fastfeed.doctor",
+    "fastfeed.tuning",
     "fastfeed.cli",
     "fastfeed",
     "fastfeed.__main__",
