@@ -16,7 +16,7 @@ from repository import ROOT, tracked
 LAYERS = [
     "fastfeed.errors",
     "fastfeed._core",
-    "fastfeed.copying fastfeed.pickling",
+    "fastfeed.copying fastfeed.pickling fastfeed.pictures",
     "fastfeed.structure",
     "fastfeed.order",
     "fastfeed.sources",

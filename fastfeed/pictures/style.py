@@ -1,0 +1,205 @@
+"""What all pictures have in common: colours that stay apart in grey, sizes, and saving.
+
+Everything is set on the artists themselves. matplotlib's ``rcParams`` belong to the user, whose own
+pictures may be drawn at the same time in another thread.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastfeed.errors import ArgumentError, FastFeedError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+
+INK = "#1c1c1c"
+MUTED = "#666666"
+GRID = "#dcdcdc"
+PAPER = "#ffffff"
+
+TITLE_POINTS = 10
+TEXT_POINTS = 9
+SMALL_POINTS = 8
+DOTS_PER_INCH = 150
+WIDTH = 8.0
+"""Of a picture, in inches."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one kind of thing is drawn wherever it appears.
+
+    Parameters
+    ----------
+    name : str
+        In legends.
+    colour : str
+        ``"#rrggbb"``.
+    hatch : str
+        Of areas, as matplotlib names it: what tells them apart in grey.
+    """
+
+    name: str
+    colour: str
+    hatch: str = ""
+
+    def area(self) -> dict[str, Any]:
+        """Return the properties of an area."""
+        return {"facecolor": self.colour, "hatch": self.hatch, "edgecolor": INK, "linewidth": 0.5}
+
+
+COMPUTE = Look("compute", "#e9edf1")
+PRODUCTION = Look("wait: production", "#7fabd6", "////")
+ORDER = Look("wait: order", "#f3c552", "....")
+UPLOAD = Look("wait: upload", "#dd7f63", "xxxx")
+OUTSIDE = Look("between passes", PAPER)
+MAKE = Look("make", "#9db3c8")
+COPY = Look("upload", "#dd7f63", "xxxx")
+
+LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#1f4e79", "linestyle": "-", "marker": "o"},
+    {"color": "#c0562f", "linestyle": "--", "marker": "s"},
+    {"color": "#3b7d4f", "linestyle": "-.", "marker": "^"},
+    {"color": "#8253a5", "linestyle": ":", "marker": "D"},
+    {"color": "#8a6d1b", "linestyle": (0, (6, 2, 1, 2, 1, 2)), "marker": "v"},
+    {"color": "#555555", "linestyle": (0, (1, 1)), "marker": "x"},
+)
+"""Lines of one panel, in this order; told apart in grey by their dashes and marks."""
+
+
+class MatplotlibMissing(FastFeedError, ImportError):
+    """A picture was asked for, and matplotlib is not installed."""
+
+
+class NotSaved(FastFeedError, OSError):
+    """A picture or a report could not be written to its file."""
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty picture; sizes in inches.
+
+    Raises
+    ------
+    MatplotlibMissing
+        It is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MatplotlibMissing(
+            f"Pictures need matplotlib, which cannot be imported ({error}). Install it with: "
+            "pip install 'fastfeed[plot]'"
+        ) from error
+    return Figure((width, height), dpi=DOTS_PER_INCH, facecolor=PAPER, layout="constrained")
+
+
+def finish(axes: Axes, title: str, x: str, y: str) -> None:
+    """Give a panel its title, its labels with units, and the common look."""
+    axes.set_facecolor(PAPER)
+    axes.set_title(title, loc="left", fontsize=TITLE_POINTS, color=INK, fontweight="bold")
+    axes.set_xlabel(x, fontsize=TEXT_POINTS, color=INK)
+    axes.set_ylabel(y, fontsize=TEXT_POINTS, color=INK)
+    axes.tick_params(which="both", labelsize=SMALL_POINTS, colors=INK, labelcolor=INK)
+    axes.grid(True, color=GRID, linewidth=0.6, linestyle="-")
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+        spine.set_linewidth(0.8)
+
+
+def legend(axes: Axes, reverse: bool = False) -> Legend:
+    """Add the legend to the right of the panel, where nothing is covered."""
+    return axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, reverse=reverse,
+        fontsize=SMALL_POINTS, labelcolor=INK, facecolor=PAPER, edgecolor=GRID,
+    )  # fmt: skip
+
+
+def time_axis(axes: Axes, longest: float, label: str = "time") -> None:
+    """Label the x axis, on which there are seconds, in the unit that suits the longest."""
+    size, unit = amount(longest)
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / size:g}")
+    axes.set_xlabel(f"{label} ({unit})")
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Put the marks of the y axis at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def note(axes: Axes, text: str) -> None:
+    """Write a sentence into the middle of a panel that has nothing to draw."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center",
+        fontsize=TEXT_POINTS, color=MUTED, wrap=True,
+    )  # fmt: skip
+
+
+def heading(picture: Figure, text: str) -> None:
+    """Write the sentence that says what the whole picture shows."""
+    picture.suptitle(text, x=0.01, ha="left", fontsize=TITLE_POINTS, color=INK)
+
+
+def amount(seconds: float) -> tuple[float, str]:
+    """Return the number of units, and the unit, in which a duration is read best."""
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= size:
+            return size, unit
+    return (1e-6, "us") if seconds > 0 else (1.0, "s")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people, to three digits: ``"35.2 ms"``."""
+    size, unit = amount(seconds)
+    return f"{seconds / size:.3g} {unit}"
+
+
+def rate(per_second: float) -> str:
+    """Write a rate for people, to three digits, never as a power of ten: ``"98,400"``."""
+    if per_second >= 1000:
+        digits = 3 - len(str(int(per_second)))
+        return f"{round(per_second, digits):,.0f}"
+    return f"{per_second:.3g}"
+
+
+def save(picture: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a picture to a file; the end of its name says how: ``.png``, ``.svg``, ``.pdf``.
+
+    Raises
+    ------
+    ArgumentError
+        matplotlib cannot write such a file.
+    NotSaved
+        The file cannot be written.
+    """
+    known = picture.canvas.get_supported_filetypes()
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in known:
+        raise ArgumentError(
+            f"A picture's file name must end in one of: .{', .'.join(sorted(known))}.",
+            repr(os.fspath(path)),
+        )
+    try:
+        picture.savefig(path, format=kind)
+    except OSError as error:
+        raise not_saved(path, error) from error
+
+
+def not_saved(path: str | os.PathLike[str], error: OSError) -> NotSaved:
+    """Return the error for a file that cannot be written."""
+    why = error.strerror or str(error)
+    return NotSaved(
+        f"{os.fspath(path)} cannot be written: {why}. Name a file in a folder that is there, that "
+        "is yours to write to, and that has room."
+    )

@@ -1,0 +1,174 @@
+"""What each worker, the upload and the training loop did, on lanes along the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastfeed.pictures import style
+from fastfeed.pictures.spans import NS, Records, Seconds, Spans, made, seconds, uses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SECONDS = 3.0
+BAR = 0.8
+"""Of the height of a lane."""
+FINEST = 1 / 3000
+"""Of the time shown: less is no distance on a picture."""
+OUTLINED = 1 / 250
+"""Of the time shown: bars that are narrower in the mean would be all outline."""
+MOST_BARS = 500
+"""Of a lane; then those that touch each other are drawn as one."""
+MOST_LABELS = 40
+MOST_INCHES = 12.0
+EXCEPTION, CRASHED = 1, 3
+"""Kinds of record."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One line of the picture.
+
+    Parameters
+    ----------
+    label : str
+    height : float
+        In lanes of a worker.
+    bars : list of (Look, Spans)
+    """
+
+    label: str
+    height: float
+    bars: list[tuple[style.Look, Spans]]
+
+
+def timeline_picture(records: Records, start: float = 0.0, length: float = SECONDS) -> Figure:
+    """Draw a lane for each worker, the upload and the loop.
+
+    Parameters
+    ----------
+    records : ndarray of the journal's dtype, shape (batches,)
+    start : float
+        Seconds after the first batch was asked for.
+    length : float
+        Seconds to show; less where the records end before.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    MatplotlibMissing
+        It is not installed.
+    """
+    heights = sum(lane.height for lane in lanes_of(records))
+    picture = style.figure(height=min(1.6 + 0.28 * heights, MOST_INCHES))
+    draw_timeline(picture.subplots(), records, start, length)
+    return picture
+
+
+def draw_timeline(
+    axes: Axes, records: Records, start: float = 0.0, length: float = SECONDS
+) -> None:
+    """Draw the lanes on a panel; see `timeline_picture`."""
+    style.finish(axes, "What each did", "time (s)", "")
+    if not records.size:
+        return style.note(axes, "No batch was handed out.")
+    stop = min(start + length, float(seconds(records, "answered_ns")[-1]))
+    window = (start, max(stop, start + NS))
+    axes.set_xlim(*window)
+    style.time_axis(axes, window[1])
+    lanes = lanes_of(records)
+    heights = np.array([lane.height for lane in lanes])
+    bottoms = np.cumsum(heights) - heights
+    named: set[str] = set()
+    for lane, bottom in zip(lanes, bottoms, strict=True):
+        for look, spans in lane.bars:
+            _draw_bars(axes, look, spans.within(*window), (bottom, BAR * lane.height), named)
+    middles = bottoms + BAR * heights / 2
+    _draw_failures(axes, records, window, middles[-1])
+    _label(axes, [lane.label for lane in lanes], middles)
+    axes.set_ylim(bottoms[-1] + heights[-1], BAR - 1)  # the first lane on top
+    style.legend(axes)
+
+
+def lanes_of(records: Records) -> list[Lane]:
+    """Return the lanes from the top: workers, the upload where there is one, the loop."""
+    known = records[made(records)]
+    origin = int(records["asked_ns"][0]) if records.size else 0
+    workers = np.unique(known["worker"])
+    tall = max(1.0, workers.size / 15)  # the loop is what one looks for
+    lanes = []
+    for worker in workers:
+        own = _between(known[known["worker"] == worker], "started_ns", "made_ns", origin)
+        lanes.append(Lane(f"worker {worker}", 1.0, [(style.MAKE, own)]))
+    uploads = records[records["uploaded_ns"] > 0]
+    if uploads.size:
+        copies = _between(uploads, "upload_ns", "uploaded_ns", origin)
+        lanes.append(Lane("upload", tall, [(style.COPY, copies)]))
+    used = uses(records)
+    loop = [
+        (style.COMPUTE, used.compute),
+        (style.PRODUCTION, used.production),
+        (style.ORDER, used.order),
+        (style.UPLOAD, used.upload),
+    ]
+    return [*lanes, Lane("loop", tall, loop)]
+
+
+def _between(records: Records, begin: str, end: str, origin_ns: int) -> Spans:
+    """Return the spans between two times of the records, in the order of time."""
+    order = np.argsort(records[begin])
+    ordered = records[order]
+    return Spans(seconds(ordered, begin, origin_ns), seconds(ordered, end, origin_ns))
+
+
+def _draw_bars(
+    axes: Axes, look: style.Look, spans: Spans, place: tuple[float, float], named: set[str]
+) -> None:
+    """Draw spans as bars at a height, (bottom, height), and name their look once."""
+    spans = spans.chosen(spans.lengths > 0)
+    if not spans.starts.size:
+        return
+    shown = np.diff(axes.get_xlim())[0]
+    area = look.area()
+    if spans.starts.size > MOST_BARS:
+        spans = spans.joined(FINEST * shown)
+    if np.median(spans.lengths) < OUTLINED * shown:
+        area["linewidth"] = 0
+    label = None if look.name in named else look.name
+    bars = list(zip(spans.starts, spans.lengths, strict=True))
+    axes.broken_barh(bars, place, label=label, **area)
+    named.add(look.name)
+
+
+def _draw_failures(
+    axes: Axes, records: Records, window: tuple[float, float], height: float
+) -> None:
+    """Mark where the loop got an exception in place of a batch."""
+    answered = seconds(records, "answered_ns")
+    for kind, name, mark in ((EXCEPTION, "exception", "X"), (CRASHED, "worker died", "P")):
+        times = answered[records["kind"] == kind]
+        times = times[(times >= window[0]) & (times <= window[1])]
+        if times.size:
+            axes.plot(
+                times, np.full(times.size, height), mark, color=style.INK, label=name,
+                markeredgecolor=style.PAPER, markersize=8, clip_on=False,
+            )  # fmt: skip
+
+
+def _label(axes: Axes, labels: list[str], middles: Seconds) -> None:
+    """Name the lanes; where workers are many, only some of these."""
+    step = -(-len(labels) // MOST_LABELS)
+    chosen = [
+        place
+        for place, label in enumerate(labels)
+        if place % step == 0 or not label.startswith("worker")
+    ]
+    axes.set_yticks(middles[chosen], [labels[place] for place in chosen])
+    axes.grid(False, axis="y")
