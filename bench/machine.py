@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = (
     "fastfeed", "numpy", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax",
-    "nvidia-dali-cuda130", "opencv-python-headless", "pytest-benchmark",
+    "nvidia-dali-cuda130", "opencv-python-headless", "pytest-benchmark", "spdl", "webdataset",
 )  # fmt: skip
 
 

@@ -15,18 +15,15 @@ import json
 import os
 import random
 import shlex
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bench import machine, photos, seed_cell, seed_page
-from bench.harness import ENVIRONMENT, ROOT
+from bench.apart import run_apart
+from bench.harness import ROOT
 from bench.seed_cell import Cell
 from bench.sources import BACKENDS
 
@@ -57,66 +54,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """Run a cell; return what it measured and its peak memory, or what went wrong."""
-    environment = os.environ | ENVIRONMENT
-    if cell.backend:
-        environment["KERAS_BACKEND"] = cell.backend
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.seed_cell", cell.dumps()],
-            stdout=out,
-            stderr=errors,
-            cwd=ROOT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            peak = _watch(process)
-        finally:
-            _end(process)
-        out.seek(0)
-        errors.seek(0)
-        if peak is None:
-            return {"error": f"no end within {LONGEST:.0f} s"}
-        if process.returncode:
-            return {"error": (errors.read().strip().splitlines() or ["no message"])[-1]}
-        return {**json.loads(out.read().splitlines()[-1]), "peak_mb": peak / 1e6}
-
-
-def _watch(process: subprocess.Popen[bytes]) -> float | None:
-    """Wait for the end; return the largest PSS of the tree in bytes, None if there is no end."""
-    peak, until = 0.0, time.monotonic() + LONGEST
-    while time.monotonic() < until:
-        try:
-            process.wait(LOOK_EVERY)
-            return peak
-        except subprocess.TimeoutExpired:
-            peak = max(peak, tree_memory(process.pid))
-    return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the cell with all that it has started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
-
-
-def tree_memory(pid: int) -> float:
-    """Return the bytes of PSS of a process and all below it; those that have just ended count 0."""
-    total = 0.0
-    try:
-        root = psutil.Process(pid)
-        tree = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0.0
-    for process in tree:
-        try:
-            total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
+    environment = {"KERAS_BACKEND": cell.backend} if cell.backend else {}
+    command = [sys.executable, "-m", "bench.seed_cell", cell.dumps()]
+    return run_apart(command, environment, LONGEST, LOOK_EVERY)
 
 
 def measure(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:

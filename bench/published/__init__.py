@@ -1,0 +1,1 @@
+"""Tables that others have published, measured again here, with fastfeed in them."""
