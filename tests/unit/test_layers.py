@@ -22,6 +22,7 @@ LAYERS = [
     "fastfeed.sources",
     "fastfeed.workers",
     "fastfeed.devices fastfeed.monitor",
+    "fastfeed.autotune",
     "fastfeed.slots fastfeed.schedule",
     "fastfeed.feed",
     "fastfeed.engine",
