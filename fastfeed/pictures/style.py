@@ -7,6 +7,7 @@ pictures may be drawn at the same time in another thread.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def legend(axes: Axes, reverse: bool = False) -> Legend:
     """Add the legend to the right of the panel, where nothing is covered."""
     return axes.legend(
         loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, reverse=reverse,
-        fontsize=SMALL_POINTS, labelcolor=INK, facecolor=PAPER, edgecolor=GRID,
+        handlelength=2.8, fontsize=SMALL_POINTS, labelcolor=INK, facecolor=PAPER, edgecolor=GRID,
     )  # fmt: skip
 
 
@@ -134,6 +135,21 @@ def whole_numbers(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def thinned(values: Sequence[int], most: int = 16) -> list[int]:
+    """Return so many of rising values that their marks do not overlap: the last one always."""
+    apart = (values[-1] - values[0]) / most
+    chosen = [values[-1]]
+    for value in reversed(values[:-1]):
+        if chosen[-1] - value >= apart:
+            chosen.append(value)
+    return chosen[::-1]
+
+
+def plain(text: str) -> str:
+    """Return a text of the user's as it is: matplotlib takes what is between dollars as formula."""
+    return text.replace("$", r"\$")
 
 
 def note(axes: Axes, text: str) -> None:
