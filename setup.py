@@ -9,9 +9,9 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "lease", "lifeline",
-           "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "upload", "uploading"]
-HEADERS = [*SOURCES, "atomic", "fault", "park", "thread"]
+SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "journal", "lease",
+           "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "upload", "uploading"]
+HEADERS = [*SOURCES, "atomic", "clock", "fault", "park", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")
 flags = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]

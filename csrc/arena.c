@@ -142,6 +142,14 @@ int ff_memory_map(int fd, void **base, uint64_t *bytes) {
   return 0;
 }
 
+int ff_memory_look_at(int fd, const void **base, uint64_t *bytes) {
+  struct stat status;
+  if (fstat(fd, &status)) return -errno;
+  *bytes = (uint64_t)status.st_size;
+  *base = mmap(NULL, *bytes, PROT_READ, MAP_SHARED, fd, 0);
+  return *base == MAP_FAILED ? -errno : 0;
+}
+
 int ff_memory_keep_private(void *base, uint64_t bytes) {
   return madvise(base, bytes, MADV_DONTFORK) ? -errno : 0;
 }

@@ -20,6 +20,8 @@ int ff_memory_create(const char *name, uint64_t bytes, const char *root, int *fd
 
 /* Map a whole memfd for reading and writing, its pages ready to be written. */
 int ff_memory_map(int fd, void **base, uint64_t *bytes);
+/* Map one for reading only, page by page as they are read. For who only looks. */
+int ff_memory_look_at(int fd, const void **base, uint64_t *bytes);
 /* Keep the mapping from children that this process forks. For workers: a child of theirs could
  * still write into a slot after the worker was declared dead. */
 int ff_memory_keep_private(void *base, uint64_t bytes);

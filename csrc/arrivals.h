@@ -9,6 +9,7 @@
  * his business any more; `note` is the batch's note. Without: as the ring gave it. */
 typedef struct {
   ff_batch batch;
+  uint64_t upload_ns; /* when the copy was issued; 0: there was none */
   ff_buffer *buffer;
   uint8_t *note; /* result.note_bytes, to be freed; NULL without a buffer */
 } ff_arrival;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fault.h"
 #include "park.h"
@@ -222,6 +223,17 @@ bool ff_ring_is_making(const ff_ring *ring) {
   return has_any(ring, 1u << OPEN | 1u << FILLING);
 }
 
+uint64_t ff_ring_first_made_ns(const ff_ring *ring, uint64_t none) {
+  uint64_t word, first = none, tail = ff_load_relaxed64(&ring->header->tail);
+  for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++) {
+    /* Nobody writes to what is ready, or was a moment ago, until the caller posts. */
+    if (!is_ready(ring, s, &word)) continue;
+    uint64_t made_ns = entry_at(ring, s)->result.made_ns;
+    if (made_ns && made_ns < first) first = made_ns;
+  }
+  return first;
+}
+
 uint64_t ff_ring_outstanding(const ff_ring *ring) {
   uint64_t count = 0, tail = ff_load_relaxed64(&ring->header->tail);
   for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++)
@@ -270,6 +282,8 @@ uint32_t ff_ring_reclaim(ff_ring *ring, uint32_t worker, uint32_t max_retries) {
     reopen_or_give_up(entry, word, max_retries);
     held++;
   }
+  ff_store_relaxed32(&ring->workers[worker].pid, 0);
+  ff_store_relaxed64(&ring->workers[worker].making_since_ns, 0);
   wake_all_workers(ring);
   /* The dead may have published without notifying, or taken the parent's bit without waking it. */
   ff_ring_wake_taker(ring);
@@ -297,12 +311,44 @@ static bool try_claim(ff_ring *ring, uint32_t worker, ff_claim *claim) {
   return false;
 }
 
+/* Nothing is ordered here: who looks at a worker may see it a little mixed. */
+static void note_start(ff_worker *worker, ff_claim *claim) {
+  claim->started_ns = ff_now_ns();
+  ff_store_relaxed64(&worker->index, claim->ticket.index);
+  ff_store_relaxed64(&worker->epoch, claim->ticket.epoch);
+  ff_store_relaxed64(&worker->making_since_ns, claim->started_ns);
+}
+
+static void add(ff_a64 *total, uint64_t amount) {
+  ff_store_relaxed64(total, ff_load_relaxed64(total) + amount);
+}
+
+static void note_end(ff_worker *worker, const ff_result *made) {
+  ff_store_relaxed64(&worker->making_since_ns, 0);
+  add(&worker->busy_ns, made->made_ns - made->started_ns);
+  add(&worker->batches, made->kind == FF_DATA);
+  add(&worker->bytes, made->data_bytes);
+}
+
+ff_worker_now ff_ring_look(const ff_ring *ring, uint32_t number) {
+  const ff_worker *worker = &ring->workers[number];
+  return (ff_worker_now){.pid = ff_load_relaxed32(&worker->pid),
+                         .making_since_ns = ff_load_relaxed64(&worker->making_since_ns),
+                         .index = ff_load_relaxed64(&worker->index),
+                         .epoch = ff_load_relaxed64(&worker->epoch),
+                         .busy_ns = ff_load_relaxed64(&worker->busy_ns),
+                         .batches = ff_load_relaxed64(&worker->batches),
+                         .bytes = ff_load_relaxed64(&worker->bytes)};
+}
+
 static bool may_run(const ff_ring *ring, uint32_t worker) {
   return ff_load_acquire32(&ring->header->running)           /* SYNC running: acquire */
          && !ff_load_acquire32(&ring->workers[worker].stop); /* SYNC stop: acquire */
 }
 
 int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *claim) {
+  ff_worker *self = &ring->workers[worker];
+  if (!ff_load_relaxed32(&self->pid)) ff_store_relaxed32(&self->pid, (uint32_t)getpid());
   for (uint32_t looks = 0;; looks++) {
     /* `work` is loaded BEFORE `running` and the tickets. The other way round, a stop between the
      * two loads is missed and the worker sleeps through the shutdown. */
@@ -310,6 +356,7 @@ int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *
     if (!may_run(ring, worker)) return -ESHUTDOWN;
     FF_FAULT(FF_BEFORE_CLAIM);
     if (try_claim(ring, worker, claim)) {
+      note_start(self, claim);
       FF_FAULT(FF_AFTER_CLAIM);
       return 0;
     }
@@ -325,12 +372,16 @@ int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *
 
 int ff_ring_publish(ff_ring *ring, const ff_claim *claim, const ff_result *result) {
   ff_entry *entry = entry_at(ring, claim->sequence);
-  entry->result = *result;
+  ff_result made = *result;
+  made.started_ns = claim->started_ns;
+  made.made_ns = ff_now_ns();
+  entry->result = made;
   uint64_t ready = (claim->word & ~(uint64_t)0xf) | READY;
   FF_FAULT(FF_BEFORE_PUBLISH);
   /* SYNC publish: release. Everything written into the slot comes before this. */
   if (!ff_publish_if64(&entry->word, claim->word, ready)) return -ECANCELED;
   FF_FAULT(FF_AFTER_PUBLISH);
+  note_end(&ring->workers[word_owner(claim->word) - 1], &made);
   notify_parent(ring);
   return 0;
 }

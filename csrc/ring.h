@@ -23,9 +23,10 @@
 #include <stddef.h>
 
 #include "atomic.h"
+#include "clock.h"
 
 #define FF_LINE 128 /* two cache lines: the prefetcher of x86 fetches them in pairs */
-#define FF_ABI 1u
+#define FF_ABI 2u
 #define FF_MAX_WORKERS 4094u /* the owner field holds 12 bits and 0 means nobody */
 #define FF_MAX_ENTRIES 65536u
 #define FF_MAX_ATTEMPTS 255u
@@ -49,16 +50,19 @@ typedef struct {
   uint32_t segment;
   uint64_t offset;
   uint64_t capacity;
+  uint64_t posted_ns; /* ff_now_ns(), for the journal */
 } ff_ticket;
 
 /* What was made: `data_bytes` of arrays, then at `note_offset` a note of `note_bytes`. `spilled`:
- * not in the slot, which was too small, but in a segment that the worker brought. */
+ * not in the slot, which was too small, but in a segment that the worker brought. The times are
+ * ff_ring_publish()'s. */
 typedef struct {
   uint32_t kind;
   uint32_t spilled;
   uint64_t data_bytes;
   uint64_t note_offset;
   uint64_t note_bytes;
+  uint64_t started_ns, made_ns;
 } ff_result;
 
 /* A ticket in a worker's hands. `word` is the proof of ownership that publish needs; `sequence` is
@@ -67,6 +71,7 @@ typedef struct {
   ff_ticket ticket;
   uint64_t word;
   uint64_t sequence;
+  uint64_t started_ns;
   uint32_t attempt;
 } ff_claim;
 
@@ -93,11 +98,22 @@ typedef struct {
   _Alignas(FF_LINE) ff_a32 running; /* 0: everybody goes home */
 } ff_header;
 
+/* What a worker does, and has done: for whoever looks at it. It alone writes, but for `stop`. */
 typedef struct {
   _Alignas(FF_LINE) ff_a32 stop; /* 1: this worker goes home */
+  ff_a32 pid;                    /* 0: it has not asked for a ticket yet, or is gone */
+  ff_a64 making_since_ns;        /* 0: it has no ticket */
+  ff_a64 index, epoch;           /* of its last ticket */
+  ff_a64 busy_ns, batches, bytes;
 } ff_worker;
 
-/* Room is left for a range of rows (a ticket that is one part of its slot) and for times. */
+/* The same, as it was at one moment, or nearly. */
+typedef struct {
+  uint32_t pid;
+  uint64_t making_since_ns, index, epoch, busy_ns, batches, bytes;
+} ff_worker_now;
+
+/* Room is left for a range of rows (a ticket that is one part of its slot). */
 typedef struct {
   _Alignas(FF_LINE) ff_a64 word;
   ff_ticket ticket;
@@ -117,6 +133,7 @@ typedef struct {
 
 /* -- both sides ------------------------------------------------------------------------- */
 
+ff_worker_now ff_ring_look(const ff_ring *ring, uint32_t worker);
 /* Bytes of shared memory for a ring; 0 if the numbers are out of range. */
 size_t ff_ring_bytes(uint32_t n_entries, uint32_t n_workers);
 /* -EPROTO: not a ring, of another version, or too short. */
@@ -146,6 +163,9 @@ uint32_t ff_ring_cancel(ff_ring *ring);
 uint32_t ff_ring_ready(const ff_ring *ring);
 /* Tickets posted and not yet taken. */
 uint64_t ff_ring_outstanding(const ff_ring *ring);
+/* When the first of the batches was made that are finished; `none` if there is none. Only for the
+ * thread that posts. */
+uint64_t ff_ring_first_made_ns(const ff_ring *ring, uint64_t none);
 /* Is there a ticket that a worker has, or may still get? Only for the thread that posts. */
 bool ff_ring_is_making(const ff_ring *ring);
 /* End the sleep of ff_ring_take_wait(). Any thread. */

@@ -15,6 +15,7 @@
 #define FASTFEED_UPLOAD_H
 
 #include "arrivals.h"
+#include "journal.h"
 #include "lease.h"
 #include "ring.h"
 
@@ -25,6 +26,7 @@ typedef struct {
   uint32_t buffers; /* that there usually are */
   bool fixed;       /* exactly so many, in turn, at the same addresses for ever */
   bool ordered;
+  ff_journal *journal; /* that is told when copies are done; may be NULL */
 } ff_upload_plan;
 
 typedef struct {

@@ -36,6 +36,8 @@ static void end_copy(ff_uploader *uploader) {
   uploader->copies = done->next;
   if (!uploader->copies) uploader->copies_end = &uploader->copies;
   if (done->segment) ff_slot_release(done->segment, done->slot);
+  if (uploader->plan.journal)
+    ff_journal_uploaded(uploader->plan.journal, done->sequence, ff_now_ns());
   ff_buffer_release(done->buffer);
   free(done);
   ff_bell_ring(&uploader->arrivals.bell); /* a slot is free: the consumer may post */
@@ -81,13 +83,17 @@ static int start_copy(ff_uploader *uploader, const ff_place *from, ff_arrival *a
   uint32_t slot = (uint32_t)(arrival->batch.ticket.offset / ff_segment_stride(from->segment));
   const uint8_t *data = ff_slot_data(from->segment, slot);
   memcpy(arrival->note, data + result->note_offset, result->note_bytes);
+  arrival->upload_ns = ff_now_ns();
   int rc = copy_bytes(uploader, from->pinned, data, result->data_bytes, error);
   if (!rc) rc = ff_buffer_written_by(uploader->in_hand, uploader->stream, error);
   if (rc) return rc;
   arrival->buffer = uploader->in_hand;
   uploader->in_hand = NULL;
   ff_buffer_retain(arrival->buffer);
-  *copy = (ff_copying){.buffer = arrival->buffer, .segment = from->segment, .slot = slot};
+  *copy = (ff_copying){.buffer = arrival->buffer,
+                       .segment = from->segment,
+                       .sequence = arrival->batch.sequence,
+                       .slot = slot};
   ff_slot_unbind(from->segment, slot);
   return 0;
 }

@@ -13,6 +13,7 @@
 typedef struct ff_copying {
   ff_buffer *buffer;
   ff_segment *segment; /* of the slot that it reads; NULL: it was read already */
+  uint64_t sequence;   /* of the ticket */
   uint32_t slot;
   struct ff_copying *next;
 } ff_copying;

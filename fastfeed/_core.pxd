@@ -16,6 +16,7 @@ cdef extern from "arena.h" nogil:
     uint64_t ff_headroom(const char *root)
     int ff_memory_create(const char *name, uint64_t size, const char *root, int *fd)
     int ff_memory_map(int fd, void **base, uint64_t *size)
+    int ff_memory_look_at(int fd, const void **base, uint64_t *size)
     int ff_memory_keep_private(void *base, uint64_t size)
     void ff_memory_unmap(void *base, uint64_t size)
 
@@ -126,6 +127,7 @@ cdef extern from "ring.h" nogil:
         uint32_t segment
         uint64_t offset
         uint64_t capacity
+        uint64_t posted_ns
 
     ctypedef struct ff_result:
         uint32_t kind
@@ -133,6 +135,8 @@ cdef extern from "ring.h" nogil:
         uint64_t data_bytes
         uint64_t note_offset
         uint64_t note_bytes
+        uint64_t started_ns
+        uint64_t made_ns
 
     ctypedef struct ff_claim:
         ff_ticket ticket
@@ -148,12 +152,24 @@ cdef extern from "ring.h" nogil:
         uint32_t attempt
 
     ctypedef struct ff_header:
+        uint32_t n_entries
         uint32_t n_workers
+
+    ctypedef struct ff_worker_now:
+        uint32_t pid
+        uint64_t making_since_ns
+        uint64_t index
+        uint64_t epoch
+        uint64_t busy_ns
+        uint64_t batches
+        uint64_t bytes
 
     ctypedef struct ff_ring:
         ff_header *header
 
     size_t ff_ring_bytes(uint32_t n_entries, uint32_t n_workers)
+    ff_worker_now ff_ring_look(const ff_ring *ring, uint32_t worker)
+    uint64_t ff_ring_first_made_ns(const ff_ring *ring, uint64_t none)
     int ff_ring_init(ff_ring *ring, void *memory, uint32_t n_entries, uint32_t n_workers,
                      uint32_t spin)
     int ff_ring_attach(ff_ring *ring, void *memory, size_t size)
@@ -173,6 +189,57 @@ cdef extern from "ring.h" nogil:
     uint32_t ff_ring_reclaim(ff_ring *ring, uint32_t worker, uint32_t max_retries)
     int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *claim)
     int ff_ring_publish(ff_ring *ring, const ff_claim *claim, const ff_result *result)
+
+cdef extern from "clock.h" nogil:
+    uint64_t ff_now_ns()
+
+cdef extern from "journal.h" nogil:
+    const uint32_t FF_RECORDS
+    const uint32_t FF_NAME_BYTES
+
+    ctypedef struct ff_record:
+        uint64_t index
+        uint32_t epoch
+        uint16_t worker
+        uint8_t attempt
+        uint8_t kind
+        uint64_t bytes
+        uint64_t posted_ns
+        uint64_t started_ns
+        uint64_t made_ns
+        uint64_t upload_ns
+        uint64_t asked_ns
+        uint64_t answered_ns
+        uint64_t order_wait_ns
+        uint64_t upload_wait_ns
+
+    ctypedef struct ff_totals:
+        uint64_t newest
+        uint64_t waiting_since_ns
+        uint64_t epoch
+        uint64_t ahead
+        uint64_t batches
+        uint64_t bytes
+        uint64_t first_batch_for
+        uint64_t wait_for
+        uint64_t order_wait_for
+        uint64_t upload_wait_for
+        uint64_t step_for
+        uint64_t steps
+
+    ctypedef struct ff_journal:
+        uint64_t started_ns
+        char *name
+
+    size_t ff_journal_offset(uint32_t n_entries, uint32_t n_workers)
+    size_t ff_journal_end(uint32_t n_entries, uint32_t n_workers)
+    void ff_journal_init(ff_journal *journal, const char *name)
+    void ff_journal_write(ff_journal *journal, uint64_t sequence, const ff_record *record)
+    void ff_journal_waiting(ff_journal *journal, uint64_t since_ns)
+    void ff_journal_step(ff_journal *journal, uint64_t step_for)
+    void ff_journal_ahead(ff_journal *journal, uint64_t ahead)
+    bint ff_journal_read(const ff_journal *journal, uint64_t sequence, ff_record *record)
+    ff_totals ff_journal_totals(const ff_journal *journal)
 
 cdef extern from "monitor.h" nogil:
     ctypedef struct ff_monitor:
@@ -201,6 +268,7 @@ cdef extern from "pin.h" nogil:
 cdef extern from "arrivals.h" nogil:
     ctypedef struct ff_arrival:
         ff_batch batch
+        uint64_t upload_ns
         ff_buffer *buffer
         uint8_t *note
 
@@ -213,6 +281,7 @@ cdef extern from "upload.h" nogil:
         uint32_t buffers
         bint fixed
         bint ordered
+        ff_journal *journal
 
     ctypedef struct ff_upload_counts:
         uint64_t uploads

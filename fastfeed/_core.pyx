@@ -34,6 +34,8 @@ EXCEPTION = FF_EXCEPTION
 END = FF_END
 CRASHED = FF_CRASHED
 CANCELLED = FF_CANCELLED
+RECORDS = FF_RECORDS
+RECORD_BYTES = sizeof(ff_record)
 
 cdef int64_t SLICE_NS = 100_000_000  # the longest that Ctrl-C goes unheard
 
@@ -54,5 +56,6 @@ include "_core_device.pxi"
 include "_core_ring.pxi"
 include "_core_upload.pxi"
 include "_core_belt.pxi"
+include "_core_journal.pxi"
 include "_core_monitor.pxi"
 include "_core_numbers.pxi"

@@ -54,22 +54,21 @@ cdef class Belt:
         Tickets posted whose batches were neither handed out nor thrown away.
     due : int
         Batches that the epoch has still to give; nobody opens one when there are none.
-    batches, data_bytes : int
-        Handed out so far.
     run : Run or None
         What is posted next.
     quiet : bool
         Leave it to the upload thread to wake workers, as long as it has something to do.
+    ahead : int
+        May be changed, but not beyond the first value.
     """
 
     cdef Ring ring
-    cdef uint32_t ahead
+    cdef uint32_t most_ahead
+    cdef uint32_t _ahead
     cdef uint32_t limit
     cdef readonly uint64_t posted
     cdef public uint64_t held
     cdef public uint64_t due
-    cdef public uint64_t batches
-    cdef public uint64_t data_bytes
     cdef public Run run
     cdef public bint quiet
     # where batches go
@@ -80,20 +79,39 @@ cdef class Belt:
     cdef uint32_t epoch
     cdef uint64_t oldest
     cdef bint straight
+    # what the journal is told; 0 where there was no batch before in this epoch
+    cdef uint64_t asked_ns
+    cdef uint64_t answered_ns
     cdef bytes note
     cdef object skeleton
 
     def __cinit__(self, Ring ring not None, uint32_t ahead, uint32_t ahead_at_first):
+        if ring.journal == NULL:
+            raise CoreError(errno.EINVAL, "this ring is a worker's, and it has no journal")
         self.ring = ring
-        self.ahead = ahead
+        self.most_ahead = ahead
         self.limit = ahead_at_first
+        self.ahead = ahead
+
+    @property
+    def ahead(self):
+        return self._ahead
+
+    @ahead.setter
+    def ahead(self, uint32_t ahead):
+        if not 0 < ahead <= self.most_ahead:
+            raise CoreError(errno.ERANGE, f"{ahead} tickets ahead, of at most {self.most_ahead}")
+        self._ahead = ahead
+        if self.segment is not None:
+            self.limit = ahead
+        ff_journal_ahead(self.ring.journal, ahead)
 
     def use(self, Segment segment not None, uint32_t number, uint32_t most_kept):
         """Let tickets have slots of this segment from now on; the user may keep `most_kept`."""
         self.segment = segment
         self.number = number
         self.most_kept = most_kept
-        self.limit = self.ahead
+        self.limit = self._ahead
 
     def close(self):
         """Let go of the memory."""
@@ -105,6 +123,57 @@ cdef class Belt:
         self.due = due
         self.oldest = oldest
         self.straight = True
+        self.answered_ns = 0
+
+    def ask(self):
+        """The consumer wants a batch, now."""
+        self.asked_ns = ff_now_ns()
+        if self.answered_ns:
+            ff_journal_step(self.ring.journal, self.asked_ns - self.answered_ns)
+        self.answered_ns = self.asked_ns
+
+    def wait(self):
+        """It waits for one. Called again whenever it looks up: what is posted then is posted now.
+        """
+        ff_journal_waiting(self.ring.journal, self.asked_ns)
+        self.answered_ns = ff_now_ns()
+
+    def wake(self):
+        """The waiting is over."""
+        self.answered_ns = ff_now_ns()
+        ff_journal_waiting(self.ring.journal, 0)
+
+    cpdef int record(self, Batch batch) except -1:
+        """Write into the journal that this batch, or its exception, is handed out now."""
+        cdef const ff_batch *taken = &batch.arrival.batch
+        cdef ff_record record
+        record.index = taken.ticket.index
+        record.epoch = taken.ticket.epoch
+        record.worker = <uint16_t>taken.worker
+        record.attempt = <uint8_t>taken.attempt
+        record.kind = <uint8_t>taken.result.kind
+        record.bytes = taken.result.data_bytes
+        record.posted_ns = taken.ticket.posted_ns
+        record.started_ns = taken.result.started_ns
+        record.made_ns = taken.result.made_ns
+        record.upload_ns = batch.arrival.upload_ns
+        record.asked_ns = self.asked_ns
+        record.answered_ns = self.answered_ns
+        record.order_wait_ns = record.upload_wait_ns = 0
+        if self.answered_ns != self.asked_ns:
+            self.split_wait(&record)
+        ff_journal_write(self.ring.journal, taken.sequence, &record)
+        return 0
+
+    cdef void split_wait(self, ff_record *record):
+        """Say what the consumer waited for: that this batch was made (production), while others
+        were finished already (order), or that it was on its way to the device (upload).
+        """
+        cdef uint64_t made = max(self.asked_ns, min(record.made_ns, self.answered_ns))
+        cdef uint64_t other = ff_ring_first_made_ns(&self.ring.ring, made)
+        record.order_wait_ns = made - max(self.asked_ns, min(other, made))
+        if record.upload_ns:
+            record.upload_wait_ns = self.answered_ns - made
 
     def expect(self, bytes note not None, skeleton):
         """Take `skeleton` for the meaning of this note."""
@@ -133,6 +202,7 @@ cdef class Belt:
             self.ring.check_worker(run.worker)
         ticket.index = run.item()
         ticket.epoch = run.epoch
+        ticket.posted_ns = self.answered_ns
         ticket.segment = FF_NO_SEGMENT
         ticket.offset = ticket.capacity = 0
         if self.segment is not None:
@@ -170,8 +240,7 @@ cdef class Belt:
             return None
         self.held -= 1
         self.due -= 1
-        self.batches += 1
-        self.data_bytes += taken.result.data_bytes
+        self.record(batch)
         return lease, self.skeleton
 
     cdef bint is_usual(self, const ff_batch *batch):

@@ -128,6 +128,7 @@ cdef class Ring:
     """
 
     cdef ff_ring ring
+    cdef ff_journal *journal  # NULL for workers: it is none of their business
     cdef Mapping mapping
     cdef readonly uint64_t taken
 
@@ -136,15 +137,22 @@ cdef class Ring:
 
     @staticmethod
     def bytes_for(uint32_t n_entries, uint32_t n_workers):
-        """Bytes of shared memory; 0 if the numbers are out of range or no power of two."""
-        return ff_ring_bytes(n_entries, n_workers)
+        """Bytes of shared memory for a ring and its journal; 0 if the numbers are out of range or
+        no power of two.
+        """
+        return ff_journal_end(n_entries, n_workers)
 
     @staticmethod
-    def create(Mapping mapping, uint32_t n_entries, uint32_t n_workers, uint32_t spin=0):
+    def create(Mapping mapping, uint32_t n_entries, uint32_t n_workers, uint32_t spin=0,
+               str name=""):
+        """Make a ring in memory of zeros; `name` tells readers of the journal what is fed."""
         cdef Ring self = Ring.__new__(Ring)
-        mapping.check_range(0, ff_ring_bytes(n_entries, n_workers))
+        cdef bytes c_name = name.encode(errors="replace")
+        mapping.check_range(0, ff_journal_end(n_entries, n_workers))
         self.mapping = mapping
         check(ff_ring_init(&self.ring, mapping.base, n_entries, n_workers, spin), "ff_ring_init")
+        self.journal = <ff_journal *>(mapping.base + ff_journal_offset(n_entries, n_workers))
+        ff_journal_init(self.journal, c_name)
         return self
 
     @staticmethod
@@ -171,6 +179,7 @@ cdef class Ring:
         ticket.segment = segment
         ticket.offset = offset
         ticket.capacity = capacity
+        ticket.posted_ns = ff_now_ns()
         if worker != FF_ANY_WORKER:
             self.check_worker(worker)
         return sequence if ff_ring_post(&self.ring, &ticket, worker, &sequence) == 0 else -1

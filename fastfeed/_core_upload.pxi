@@ -37,6 +37,7 @@ cdef class Uploader:
         plan.buffers = buffers
         plan.fixed = fixed
         plan.ordered = ordered
+        plan.journal = ring.journal
         self.ring = ring
         error.code = 0
         with nogil:

@@ -17,6 +17,7 @@ from fastfeed.devices.target import Target
 from fastfeed.devices.uploads import Uploads
 from fastfeed.errors import ArgumentError
 from fastfeed.feed import Feed, Opened
+from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
 from fastfeed.order import EpochOrder
 from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
@@ -74,6 +75,7 @@ class Engine:
         self,
         plan_: Plan,
         *,
+        name: str,
         seed: int,
         ahead: int,
         ordered: bool,
@@ -89,7 +91,8 @@ class Engine:
         self._consumer = threading.RLock()
         self._ahead = ahead if plan_.workers else 0
         tickets = ahead + (target.waiting if plan_.workers else 0)
-        self._ring, self._ring_fd = make_ring(tickets, max(1, plan_.workers))
+        self._ring, self._ring_fd = make_ring(tickets, max(1, plan_.workers), name)
+        self.view = View(self.pid, self._ring_fd)
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
@@ -189,17 +192,24 @@ class Engine:
 
     def stats(self) -> Stats:
         """Return the running totals."""
+        totals = self.view.totals()
         return Stats(
-            batches=self._belt.batches,
-            bytes=self._belt.data_bytes,
-            wait_seconds=self.feed.wait_s,
-            ready=self._ring.ready,
+            batches=totals.batches,
+            bytes=totals.bytes,
+            wait_seconds=totals.wait_ns / 1e9,
+            production_wait_seconds=totals.production_wait_ns / 1e9,
+            order_wait_seconds=totals.order_wait_ns / 1e9,
+            upload_wait_seconds=totals.upload_wait_ns / 1e9,
+            step_seconds=totals.step_ns / 1e9,
+            first_batch_seconds=totals.first_batch_ns / 1e9 or None,
+            ready=totals.ready,
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,
             ahead=self._ahead,
             slots=self._slots.count,
             slot_bytes=self._slots.slot_bytes,
             device=self._device_stats(),
+            view=self.view,
         )
 
     def _device_stats(self) -> DeviceStats | None:
@@ -256,9 +266,10 @@ def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
     return not source.hooks_epochs or (ahead == 0 and not ring.is_making)
 
 
-def make_ring(ahead: int, workers: int) -> tuple[_core.Ring, int]:
-    """Make a ring for so many tickets and workers; return it and its memfd."""
+def make_ring(ahead: int, workers: int, name: str) -> tuple[_core.Ring, int]:
+    """Make a ring for so many tickets and workers; return it and its memfd. `name`: of the source.
+    """
     entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
     fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))
     spin = SPIN if len(os.sched_getaffinity(0)) > workers + 1 else 0
-    return _core.Ring.create(_core.Mapping(fd), entries, workers, spin), fd
+    return _core.Ring.create(_core.Mapping(fd), entries, workers, spin, name), fd

@@ -6,7 +6,6 @@ One consumer at a time. Everything here is on the path of each batch, so it is s
 from __future__ import annotations
 
 import functools
-import time
 
 from fastfeed._core import (
     CANCELLED,
@@ -48,8 +47,6 @@ class Feed:
     ----------
     epoch : int
         That the consumer is in; -1 before the first.
-    wait_s : float
-        Seconds that `next` has waited for batches.
     """
 
     def __init__(
@@ -63,7 +60,6 @@ class Feed:
         uploads: Uploads | None = None,
     ) -> None:
         self.epoch = -1
-        self.wait_s = 0.0
         self._ring = ring
         self._belt = belt
         self._pool = pool
@@ -122,6 +118,7 @@ class Feed:
             What the source raised, in the place of the item.
         """
         belt = self._belt
+        belt.ask()
         while belt.due:
             batch = self._take() or self._take_early() or self._wait()
             opened = belt.open(batch) or self._open_unusual(batch)
@@ -147,15 +144,17 @@ class Feed:
 
     def _wait(self) -> Batch:
         """Sleep until a batch is there; replace dead workers meanwhile."""
-        start = time.perf_counter()
         batch = None
-        while batch is None:
-            if self._closed:
-                raise LoaderClosed("The loader was closed while a loop was waiting for a batch.")
-            self._post()  # again each time: a copy to a device may have freed the only slot
-            self._pool.tend()
-            batch = self._take_wait(self._pool.monitor, self._pool.deaths_seen)
-        self.wait_s += time.perf_counter() - start
+        try:
+            while batch is None:
+                if self._closed:
+                    raise LoaderClosed("The loader was closed while a loop waited for a batch.")
+                self._belt.wait()
+                self._post()  # again each time: a copy to a device may have freed the only slot
+                self._pool.tend()
+                batch = self._take_wait(self._pool.monitor, self._pool.deaths_seen)
+        finally:
+            self._belt.wake()
         return batch
 
     # -- batches that the belt leaves alone --------------------------------------------------
@@ -190,6 +189,7 @@ class Feed:
             self._slots.release(batch)
 
     def _open(self, batch: Batch) -> Opened:
+        self._belt.record(batch)
         if batch.kind == EXCEPTION:
             raise self._failure(batch)
         if batch.kind == CRASHED:
@@ -210,8 +210,6 @@ class Feed:
         skeleton = self._notes.decode(note, batch.index)
         if self._notes.is_known(note):
             self._belt.expect(note, skeleton)
-        self._belt.batches += 1
-        self._belt.data_bytes += batch.data_bytes
         return lease, skeleton
 
     def _failure(self, batch: Batch) -> BaseException:

@@ -25,6 +25,7 @@ from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
 from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
+from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
 from fastfeed.sources.recognise import Options, plan
 from fastfeed.sources.streams import IteratorSource
@@ -156,6 +157,7 @@ class Loader:
         self._epoch_hooks = ParentHooks(plan_.source, seed)
         self._engine = Engine(
             plan_,
+            name=name_of(source),
             seed=seed,
             ahead=max_queue_size if plan_.workers else 1,
             ordered=ordered,
@@ -196,7 +198,7 @@ class Loader:
             )
         opened = self._engine.next()
         if opened is None:
-            if isinstance(self._source, IteratorSource) and not self._engine.stats().batches:
+            if isinstance(self._source, IteratorSource) and not self.stats().batches:
                 raise self._source.used_up(before=True)
             raise StopIteration
         return self._hand_over(*opened)
@@ -278,6 +280,10 @@ class Loader:
         """Return the running totals. Cheap: may be called at every step."""
         return self._engine.stats()
 
+    def _view(self) -> View:
+        """Return a look at the journal, for what draws or writes it."""
+        return self._engine.view
+
     # -- the end ----------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -317,6 +323,11 @@ class Pass(Iterator[Any]):
     def close(self) -> None:
         """Leave the loop: what is still being made will be dropped."""
         self._loader = None
+
+
+def name_of(source: Any) -> str:
+    """Return what people call a source: its class or function."""
+    return str(getattr(source, "__qualname__", type(source).__qualname__))
 
 
 def integer(name: str, value: Any, least: int, most: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from fastfeed.errors import gib
+from fastfeed.monitor.journal import View
+from fastfeed.monitor.summary import Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class Stats:
     wait_seconds : float
         Time that ``next()`` spent waiting because no batch was ready (with ``workers=0``: the
         whole making).
+    production_wait_seconds, order_wait_seconds, upload_wait_seconds : float
+        Parts of it: no batch was finished; one was, but not the next in order; the next was, but
+        not on its way to the GPU.
+    step_seconds : float
+        Time that the loop took between two batches of an epoch.
+    first_batch_seconds : float or None
+        From the making of the loader to the first batch in the caller's hands.
     ready : int
         Batches that are finished and wait to be taken, now; those that wait on a GPU are not among
         them.
@@ -87,13 +97,24 @@ class Stats:
     batches: int
     bytes: int
     wait_seconds: float
+    production_wait_seconds: float
+    order_wait_seconds: float
+    upload_wait_seconds: float
+    step_seconds: float
+    first_batch_seconds: float | None
     ready: int
     worker_restarts: int
     workers: int
     ahead: int
     slots: int
     slot_bytes: int
-    device: DeviceStats | None = None
+    device: DeviceStats | None
+    view: View = field(repr=False, compare=False)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Figures over the last batches, 16,384 at the most, as they are when first asked for."""
+        return summarise(self.view.records())
 
     @property
     def memory_bytes(self) -> int:
@@ -104,6 +125,15 @@ class Stats:
         Batches that are handed out as copies because the caller keeps many are not counted.
         """
         return (self.slots + self._makers) * self.slot_bytes
+
+    def _causes(self) -> str:
+        parts = {
+            "production": self.production_wait_seconds,
+            "order": self.order_wait_seconds,
+            "upload": self.upload_wait_seconds,
+        }
+        said = ", ".join(f"{name} {s:.3f} s" for name, s in parts.items() if s >= 0.001)
+        return f" ({said}), stepped {self.step_seconds:.3f} s" if said else ""
 
     @property
     def _makers(self) -> int:
@@ -118,7 +148,8 @@ class Stats:
             memory = f"{gib(self.slot_bytes)} = {gib(self.memory_bytes)} at the most"
         return (
             f"batches: {self.batches} handed out, {gib(self.bytes)}; "
-            f"waited {self.wait_seconds:.3f} s for them\n"
+            f"waited {self.wait_seconds:.3f} s for them"
+            f"{self._causes()}\n"
             f"queue: {self.ready} of at most {self.ahead} ready; "
             f"{self.workers} workers, {self.worker_restarts} replaced\n"
             f"memory: {sizes} x {memory}" + (f"\n{self.device}" if self.device else "")
