@@ -5,6 +5,7 @@ Separation of concerns
 work.py        one worker's loop: claim, make, publish; the same everywhere
 writer.py      puts a batch into its slot, or into a segment of its own where it does not fit
 seeding.py     the random numbers of an item
+clocks.py      how much of the processors a worker has used
 failures.py    exceptions on their way from a worker to the parent
 pool.py        what the parent sees of its workers: start, tend, collect, close
 inline.py      no worker: the parent makes each batch when it asks for it

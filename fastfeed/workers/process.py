@@ -16,6 +16,7 @@ from fastfeed._core import Batch, Lease, Monitor, Ring, Segment
 from fastfeed.errors import WorkerCrashed, WorkersLost
 from fastfeed.sources.base import Source
 from fastfeed.workers import payload
+from fastfeed.workers.clocks import process_clock
 from fastfeed.workers.failures import crash, ending, unpack
 from fastfeed.workers.forkserver import (
     ENVIRONMENT,
@@ -25,6 +26,7 @@ from fastfeed.workers.forkserver import (
     send_message,
     server,
 )
+from fastfeed.workers.pool import Roster
 
 PATIENCE_S = 0.5
 """Workers in the middle of an item get this long to finish when the loader is closed."""
@@ -85,12 +87,14 @@ class Process:
 
 
 class ProcessPool:
-    """`size` worker processes on one source.
+    """Worker processes on one source.
 
     Parameters
     ----------
     ring, ring_fd : Ring, int
         The ring and the memfd that it lies in; the descriptor stays the caller's.
+    size, most : int
+        Processes at first, and the most that there may be: numbers that the ring has.
     environment : dict of str to str
         Added to the environment of the workers.
     """
@@ -103,10 +107,12 @@ class ProcessPool:
         seed: int,
         size: int,
         environment: dict[str, str],
+        most: int = 0,
     ) -> None:
         self.size = size
         self.restarts = 0
         self.deaths_seen = 0
+        self._roster = Roster(size, max(size, most))
         self._ring = ring
         self._ring_fd = ring_fd
         self._seed = seed
@@ -126,8 +132,31 @@ class ProcessPool:
 
     def start(self) -> None:
         """Start all workers."""
-        for worker in range(self.size):
+        for worker in self.workers:
             self._start(worker)
+
+    @property
+    def workers(self) -> list[int]:
+        """The numbers of the workers that are to stay, in order."""
+        return self._roster.numbers()
+
+    def add(self, count: int) -> None:
+        """Start more workers; fewer while others that go home have their numbers."""
+        self.tend()
+        self._roster.join(count, self._processes)
+        self.size = len(self._roster)
+        for worker in self._missing():
+            self._start(worker)
+
+    def drain(self, worker: int) -> None:
+        """Let a worker go home after the batch in hand."""
+        self._roster.leave(worker)
+        self.size = len(self._roster)
+        self._ring.stop_worker(worker)
+
+    def clocks(self) -> dict[int, int]:
+        """Return a clock for each process that is at work."""
+        return {worker: process_clock(p.pid) for worker, p in self._processes.items()}
 
     def _start(self, worker: int) -> None:
         try:
@@ -148,7 +177,7 @@ class ProcessPool:
             return Process(worker, *self._server.spawn(theirs), ours)
 
     def tend(self) -> None:
-        """Replace workers that died.
+        """Replace workers that died, but not those that were to go home.
 
         Raises
         ------
@@ -162,10 +191,13 @@ class ProcessPool:
         while (worker := self.monitor.next_death()) is not None:
             self._bury(worker)
         self._refuse_stillbirths()
-        for worker in set(range(self.size)) - self._processes.keys():
+        for worker in self._missing():
             self._start(worker)
             self.restarts += 1
         self.deaths_seen = deaths  # only now: whatever interrupts this, the next call goes on
+
+    def _missing(self) -> list[int]:
+        return [worker for worker in self.workers if worker not in self._processes]
 
     def _bury(self, worker: int) -> None:
         process = self._processes.pop(worker)
@@ -173,7 +205,12 @@ class ProcessPool:
         self._departed.append(process)
         self._forget_departed()
         self._exitcodes[worker] = self._server.exitcode(process.pid)
-        self._stillborn = [] if process.ready else [*self._stillborn, self._exitcodes[worker]]
+        if worker not in self._roster:
+            self._ring.reset_worker(worker)  # another may have the number: what it held is open
+        elif process.ready:
+            self._stillborn.clear()
+        else:
+            self._stillborn.append(self._exitcodes[worker])
 
     def _refuse_stillbirths(self) -> None:
         if len(self._stillborn) >= STILLBIRTHS:

@@ -14,7 +14,9 @@ import time
 from fastfeed._core import Ring
 from fastfeed.errors import WorkersLost
 from fastfeed.sources.base import Source
+from fastfeed.workers.clocks import thread_clock
 from fastfeed.workers.inline import LocalPool
+from fastfeed.workers.pool import Roster
 from fastfeed.workers.work import Work
 
 PATIENCE_S = 0.8
@@ -28,47 +30,81 @@ def share(source: Source, worker: int) -> Source:
 
 
 class ThreadPool(LocalPool):
-    """`size` threads on one source."""
+    """Threads on one source.
 
-    def __init__(self, ring: Ring, source: Source, seed: int, size: int) -> None:
+    Parameters
+    ----------
+    size, most : int
+        Threads at first, and the most that there may be: numbers that the ring has.
+    """
+
+    def __init__(self, ring: Ring, source: Source, seed: int, size: int, most: int = 0) -> None:
         super().__init__()
         self.size = size
         self._ring = ring
-        self._threads = [
-            threading.Thread(
-                target=Work(
-                    ring, worker, share(source, worker), seed, self._room.view(), seeds="none"
-                ).run,
-                name=f"fastfeed-worker-{worker}",
-                daemon=True,
-            )
-            for worker in range(size)
-        ]
+        self._source = source
+        self._seed = seed
+        self._roster = Roster(size, max(size, most))
+        self._threads = {worker: self._thread(worker) for worker in self.workers}
+
+    def _thread(self, worker: int) -> threading.Thread:
+        source = share(self._source, worker)
+        work = Work(self._ring, worker, source, self._seed, self._room.view(), seeds="none")
+        return threading.Thread(target=work.run, name=f"fastfeed-worker-{worker}", daemon=True)
 
     def start(self) -> None:
         """Start the threads."""
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.start()
 
+    @property
+    def workers(self) -> list[int]:
+        """The numbers of the threads that are to stay, in order."""
+        return self._roster.numbers()
+
+    def add(self, count: int) -> None:
+        """Start more threads; fewer while others that go home have their numbers."""
+        self.tend()
+        new = self._roster.join(count, self._threads)
+        self.size = len(self._roster)
+        for worker in new:
+            self._threads[worker] = self._thread(worker)
+            self._threads[worker].start()
+
+    def drain(self, worker: int) -> None:
+        """Let a thread go home after the batch in hand."""
+        self._roster.leave(worker)
+        self.size = len(self._roster)
+        self._ring.stop_worker(worker)
+
+    def clocks(self) -> dict[int, int]:
+        """Return a clock for each thread that is at work."""
+        ids = {worker: thread.native_id for worker, thread in self._threads.items()}
+        return {worker: thread_clock(number) for worker, number in ids.items() if number}
+
     def tend(self) -> None:
-        """Make sure that somebody is working.
+        """Make sure that somebody is working; free the numbers of those that have gone home.
 
         Raises
         ------
         WorkersLost
             If a thread has ended by an error in fastfeed itself.
         """
-        for thread in self._threads:
-            if not thread.is_alive():
+        for worker, thread in list(self._threads.items()):
+            if thread.is_alive():
+                continue
+            if worker in self._roster:
                 raise WorkersLost(
                     f"{thread.name} has ended unexpectedly; its traceback was printed above."
                 )
+            del self._threads[worker]
+            self._ring.reset_worker(worker)
 
     def close(self) -> None:
         """Stop the threads; wait a moment for those in the middle of an item."""
         self._ring.stop()
         deadline = time.monotonic() + PATIENCE_S
-        for thread in self._threads:
+        for thread in self._threads.values():
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
         self._room.clear()
