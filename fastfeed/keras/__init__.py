@@ -5,5 +5,6 @@ Importing this package does not import Keras; using it does.
 
 from fastfeed.keras.adapter import adapter
 from fastfeed.keras.fit import evaluate_generator, fit_generator, predict_generator
+from fastfeed.keras.monitor import Monitor
 
-__all__ = ["adapter", "evaluate_generator", "fit_generator", "predict_generator"]
+__all__ = ["Monitor", "adapter", "evaluate_generator", "fit_generator", "predict_generator"]

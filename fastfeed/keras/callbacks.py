@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from fastfeed.keras.epochs import Epochs
+from fastfeed.keras.monitor import Monitor
 from fastfeed.keras.wait import data_wait_callback
 
 
@@ -27,7 +28,11 @@ def with_ours(
     all_ = [callback for callback in all_ if callback is not None]
     if source is None:
         return all_
-    if data_wait:
+    monitors = [callback for callback in all_ if isinstance(callback, Monitor)]
+    for monitor in monitors:
+        monitor.watch(source)
+    all_ = [*monitors, *(callback for callback in all_ if callback not in monitors)]
+    if data_wait and not monitors:  # which write it too
         all_.insert(0, data_wait_callback(source, callback_class))
     if source.batches_per_epoch is None:
         all_.append(_end_of_data(callback_class, source, epochs))

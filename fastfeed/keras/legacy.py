@@ -17,7 +17,7 @@ import numpy as np
 from fastfeed.devices.dataset import dataset, open_spec, tensor_tree
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.epochs import Epochs
-from fastfeed.keras.wait import NAME
+from fastfeed.keras.wait import NAME, RATE
 from fastfeed.keras.weights import ClassWeights
 from fastfeed.loader import Loader
 from fastfeed.structure import map_leaves
@@ -36,7 +36,7 @@ def callback_class() -> Any:
 
 
 def with_progress_bar(callbacks: list[Any]) -> list[Any]:
-    """Add a progress bar that shows ``data_wait`` as it is, unless the user has one of his own.
+    """Add a progress bar that shows our numbers as they are, unless the user has one of his own.
 
     That of ``tf_keras`` shows the mean of all steps' values of what is no metric of the model.
     """
@@ -44,7 +44,7 @@ def with_progress_bar(callbacks: list[Any]) -> list[Any]:
 
     if any(isinstance(callback, ProgbarLogger) for callback in callbacks):
         return callbacks
-    return [*callbacks, ProgbarLogger("steps", stateful_metrics=[NAME])]
+    return [*callbacks, ProgbarLogger("steps", stateful_metrics=[NAME, RATE])]
 
 
 def refuse_device(options: Mapping[str, Any]) -> None:
