@@ -23,7 +23,7 @@ from fastfeed.doctor import (
     workers,
 )
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System
+from fastfeed.machine.system import System
 
 __all__ = ["Finding", "Status", "System", "examine"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from fastfeed.doctor.finding import Finding, Status, count
-from fastfeed.doctor.system import System, listed
+from fastfeed.machine.limits import quota
+from fastfeed.machine.system import System, listed
 
 
 def look(system: System, affinity: int | None = None) -> Finding:
@@ -58,19 +59,3 @@ def _judge(bound: int, machine: int, limit: float | None, usable: float) -> tupl
             "If that is not meant: taskset, docker --cpuset-cpus, Slurm --cpus-per-task.",
         )
     return Status.OK, "", ""
-
-
-def quota(system: System) -> float | None:
-    """Return the least quota of the cgroups that we are in, in cores; None without one."""
-    limits = [_quota(system, folder) for folder in system.groups("cpu")]
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _quota(system: System, folder: str) -> float | None:
-    written = system.text(f"{folder}/cpu.max")  # version 2: "200000 100000" or "max 100000"
-    if written:
-        most, _, period = written.partition(" ")
-        return int(most) / int(period or 100000) if most.isdigit() else None
-    most_us = system.number(f"{folder}/cpu.cfs_quota_us")  # version 1; -1: none
-    period_us = system.number(f"{folder}/cpu.cfs_period_us")
-    return most_us / period_us if most_us and period_us and most_us > 0 else None

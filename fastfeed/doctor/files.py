@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System
+from fastfeed.machine.system import System
 
 A_WORKER = 4
 """Descriptors that a Loader has open for each worker, at the most."""

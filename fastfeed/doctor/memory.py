@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastfeed import _core
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System
 from fastfeed.errors import gib
+from fastfeed.machine.limits import limit_bytes
+from fastfeed.machine.system import System
 
 LITTLE_BYTES = 1 << 30
 SLOTS = 14  # of a Loader with max_queue_size=10, besides those that the training holds
@@ -55,17 +56,6 @@ def _judge(room: int, limit: int | None) -> tuple[Status, str, str]:
             "",
         )
     return Status.OK, "", ""
-
-
-def limit_bytes(system: System, total: int | None) -> int | None:
-    """Return the least limit of our cgroups that is below the machine's memory."""
-    numbers = [
-        system.number(f"{folder}/{name}")
-        for folder in system.groups("memory")
-        for name in ("memory.max", "memory.limit_in_bytes")
-    ]
-    least = min((number for number in numbers if number is not None), default=None)
-    return least if least is not None and (total is None or least < total) else None
 
 
 def _or_unknown(n_bytes: int | None) -> str:

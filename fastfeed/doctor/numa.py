@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System, listed
+from fastfeed.machine.system import System, listed
 
 NODES = "sys/devices/system/node"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System
+from fastfeed.machine.system import System
 
 FOLDER = "sys/kernel/mm/transparent_hugepage"
 WITHOUT_ASKING = ("always", "within_size", "force")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from fastfeed.doctor.finding import Finding, Status
-from fastfeed.doctor.system import System
 from fastfeed.errors import gib
+from fastfeed.machine.system import System
 
 LITTLE_BYTES = 1 << 30
 

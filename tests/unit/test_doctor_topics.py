@@ -15,7 +15,7 @@ import pytest
 from fastfeed import Loader
 from fastfeed.doctor import Finding, Status, System, cores, files, memory, numa, pages, shm, workers
 from fastfeed.doctor.finding import count
-from fastfeed.doctor.system import listed
+from fastfeed.machine.system import listed
 
 GIB = 1 << 30
 Machine = Callable[..., System]

@@ -15,6 +15,7 @@ from repository import ROOT, tracked
 
 LAYERS = [
     "fastfeed.errors",
+    "fastfeed.machine",
     "fastfeed._core",
     "fastfeed.copying fastfeed.pickling fastfeed.pictures",
     "fastfeed.structure",

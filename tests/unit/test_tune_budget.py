@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastfeed.doctor.system import System
-from fastfeed.tuning.budget import default_memory_bytes, usable_cores
+from fastfeed.machine.limits import default_memory_bytes, usable_cores
+from fastfeed.machine.system import System
 
 GIB = 1 << 30
 
