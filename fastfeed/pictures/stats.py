@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Mark = tuple[str, float, str]
+
 MOST_BARS = 30
 """Windows of the bars: a hatch must still be seen in each."""
 RECORDS_A_BAR = 5
@@ -63,6 +65,9 @@ def stats_picture(
     draw_shares(shares, records)
     draw_ready(ready, records, ahead, outstanding)
     draw_make_times(times, make_seconds(records))
+    style.legend(shares, reverse=True)
+    style.legend(ready)
+    style.legend(times)
     style.heading(picture, verdict or in_words(records))
     return picture
 
@@ -115,7 +120,6 @@ def draw_shares(axes: Axes, records: Records) -> None:
     _stack(axes, edges, layers)
     axes.set_xlim(edges[0], edges[-1])
     style.time_axis(axes, float(edges[-1]))
-    style.legend(axes, reverse=True)
 
 
 def _stack(axes: Axes, edges: Seconds, layers: list[tuple[style.Look, Seconds]]) -> None:
@@ -155,7 +159,6 @@ def draw_ready(
     style.time_axis(axes, float(edges[-1]))
     axes.set_ylim(bottom=0)
     style.whole_numbers(axes)
-    style.legend(axes)
 
 
 def _draw_level(
@@ -179,13 +182,16 @@ def _mark_unseen(axes: Axes, start: float, stop: float) -> None:
         )  # fmt: skip
 
 
-def draw_make_times(axes: Axes, times: Seconds) -> None:
+def draw_make_times(axes: Axes, times: Seconds, *others: Mark) -> None:
     """Draw the histogram of how long one worker took to make a batch.
 
     Parameters
     ----------
     times : ndarray of float64, shape (batches,)
         Seconds.
+    *others : tuple of str, float and str
+        What to mark besides the median, the 95th percentile and the longest: name, seconds, and
+        matplotlib's name for its line.
     """
     longest = float(times.max()) if times.size else 0.0
     style.finish(axes, "Making of a batch", "time (s)", "batches")
@@ -195,14 +201,14 @@ def draw_make_times(axes: Axes, times: Seconds) -> None:
     axes.hist(times, bins=bins, range=(0, 1.02 * longest), **style.MAKE.area())
     style.time_axis(axes, longest)
     median, late = np.quantile(times, (0.5, 0.95))
-    marks = (("median", median, "-"), ("95 %", late, "--"), ("longest", longest, ":"))
+    marks = [("median", median, "-"), ("95 %", late, "--"), ("longest", longest, ":"), *others]
     for name, at, dashes in marks:
         label = f"{name}: {style.duration(at)}"
         axes.axvline(at, color=style.INK, linestyle=dashes, linewidth=1.3, label=label)
     if longest > TAILED * median:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:,g}")
         axes.set_ylim(bottom=0.7)
     else:
         style.whole_numbers(axes)
     axes.set_xlim(left=0)
-    style.legend(axes)

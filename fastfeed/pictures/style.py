@@ -17,7 +17,7 @@ from fastfeed.errors import ArgumentError, FastFeedError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.legend import Legend
+    from matplotlib.transforms import Transform
 
 INK = "#1c1c1c"
 MUTED = "#666666"
@@ -28,6 +28,7 @@ TITLE_POINTS = 10
 TEXT_POINTS = 9
 SMALL_POINTS = 8
 DOTS_PER_INCH = 150
+X_AXIS_INCHES = 0.5
 WIDTH = 8.0
 """Of a picture, in inches."""
 
@@ -115,12 +116,38 @@ def finish(axes: Axes, title: str, x: str, y: str) -> None:
         spine.set_linewidth(0.8)
 
 
-def legend(axes: Axes, reverse: bool = False) -> Legend:
-    """Add the legend to the right of the panel, where nothing is covered."""
-    return axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, reverse=reverse,
-        handlelength=2.8, fontsize=SMALL_POINTS, labelcolor=INK, facecolor=PAPER, edgecolor=GRID,
+def legend(*panel: Axes, below: bool = False, reverse: bool = False) -> None:
+    """Add the legend beside a panel, where it covers nothing; none where nothing has a name.
+
+    Parameters
+    ----------
+    *panel : Axes
+        The panel, and others that share its place.
+    below : bool
+        Under the panel in place of to its right.
+    reverse : bool
+        From the last to the first, as areas lie on each other.
+    """
+    named = [each.get_legend_handles_labels() for each in panel]
+    handles = [handle for handles, _ in named for handle in handles]
+    if not handles:
+        return
+    axes = panel[0]
+    place: dict[str, Any] = {"bbox_to_anchor": (1.01, 1.0)}
+    if below:
+        place = {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": _lowered(axes), "ncols": 2}
+    axes.legend(
+        handles, [label for _, labels in named for label in labels],
+        **place, loc="upper left", borderaxespad=0.0, reverse=reverse, handlelength=2.8,
+        fontsize=SMALL_POINTS, labelcolor=INK, facecolor=PAPER, edgecolor=GRID,
     )  # fmt: skip
+
+
+def _lowered(axes: Axes) -> Transform:
+    """Return the panel's place, moved down by what the x axis and its label take."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transAxes + ScaledTranslation(0, -X_AXIS_INCHES, axes.figure.dpi_scale_trans)
 
 
 def time_axis(axes: Axes, longest: float, label: str = "time") -> None:

@@ -19,11 +19,11 @@ BAR = 0.8
 """Of the height of a lane."""
 FINEST = 1 / 3000
 """Of the time shown: less is no distance on a picture."""
-OUTLINED = 1 / 250
+OUTLINED = 1 / 120
 """Of the time shown: bars that are narrower in the mean would be all outline."""
 MOST_BARS = 500
 """Of a lane; then those that touch each other are drawn as one."""
-MOST_LABELS = 40
+MOST_LABELS = 36
 MOST_INCHES = 12.0
 EXCEPTION, CRASHED = 1, 3
 """Kinds of record."""
@@ -68,7 +68,9 @@ def timeline_picture(records: Records, start: float = 0.0, length: float = SECON
     """
     heights = sum(lane.height for lane in lanes_of(records))
     picture = style.figure(height=min(1.6 + 0.28 * heights, MOST_INCHES))
-    draw_timeline(picture.subplots(), records, start, length)
+    axes = picture.subplots()
+    draw_timeline(axes, records, start, length)
+    style.legend(axes)
     return picture
 
 
@@ -94,13 +96,14 @@ def draw_timeline(
     _draw_failures(axes, records, window, middles[-1])
     _label(axes, [lane.label for lane in lanes], middles)
     axes.set_ylim(bottoms[-1] + heights[-1], BAR - 1)  # the first lane on top
-    style.legend(axes)
 
 
 def lanes_of(records: Records) -> list[Lane]:
     """Return the lanes from the top: workers, the upload where there is one, the loop."""
+    if not records.size:
+        return []
     known = records[made(records)]
-    origin = int(records["asked_ns"][0]) if records.size else 0
+    origin = int(records["asked_ns"][0])
     workers = np.unique(known["worker"])
     tall = max(1.0, workers.size / 15)  # the loop is what one looks for
     lanes = []
