@@ -227,3 +227,27 @@ def test_slots_that_grow_may_be_refused_where_the_first_ones_were_not(gpu: Gpu) 
         assert device_stats(loader).pinned is False
         assert_same(kept, made_by_hand(Batches(15, rows=of_many_sizes))[0])
         assert gpu.live("registrations") == 0
+
+
+@each_workers
+def test_the_journal_knows_when_copies_began_and_ended(gpu: Gpu, kind: dict[str, Any]) -> None:
+    with Loader(Batches(20), device="cuda", **kind) as loader:
+        assert indices(loader) == list(range(20))
+        assert eventually(lambda: loader.stats().device.waiting == 2)  # type: ignore[union-attr]
+        records = loader._view().records()
+    copied = records[records["upload_ns"] > 0]
+    assert len(copied) >= 15  # the first ones come before their slots, and the consumer sends them
+    assert (copied["made_ns"] <= copied["upload_ns"]).all()
+    assert (copied["upload_ns"] <= copied["uploaded_ns"]).all()
+    assert (records["uploaded_ns"][records["upload_ns"] == 0] == 0).all()
+
+
+def test_who_waits_for_a_copy_waits_for_the_upload(gpu: Gpu) -> None:
+    with Loader(Batches(8), device="cuda", workers=1, device_synchronise=True) as loader:
+        assert indices(loader) == list(range(8))
+        stats = loader.stats()
+        records = loader._view().records()
+    waits = records["answered_ns"] - records["asked_ns"]
+    assert (records["upload_wait_ns"] <= waits).all()
+    assert (records["upload_wait_ns"][records["upload_ns"] == 0] == 0).all()
+    assert stats.upload_wait_seconds == pytest.approx(records["upload_wait_ns"].sum() / 1e9)
