@@ -14,13 +14,12 @@ Thresholds and where they come from
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fastfeed._core import MAX_WORKERS
+from fastfeed.monitor.journal import Records
 from fastfeed.monitor.sizing import look_ahead, workers_needed
-
-if TYPE_CHECKING:
-    from fastfeed.monitor.summary import Summary
+from fastfeed.monitor.summary import Summary, ratio
 
 Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
 
@@ -42,7 +41,7 @@ class Verdict:
         ``"fed"``: the loop hardly waits. ``"workers"``: they cannot make as much as is used.
         ``"tail"``: they can, but single batches come late. ``"upload"``: the way to the device is
         too slow. ``"copy"``: as ``"workers"``, and most of the making is the copy into the slot.
-        ``"start-up"``: only the first batch was waited for. ``"unknown"``: too few batches.
+        ``"start-up"``: only the first batches were waited for. ``"unknown"``: too few batches.
     text : str
         The line.
     workers_needed, ahead_needed : int
@@ -90,7 +89,8 @@ def verdict(
     ordered : bool
         Batches come in the order of their index.
     startup_seconds : float
-        That the loader's first batch was waited for, if it is in the window.
+        That the loader's first batches were waited for, if they are in the window: see
+        `startup_wait`.
     copy_seconds : float
         That a copy of one batch's arrays takes, where it was measured.
 
@@ -98,9 +98,9 @@ def verdict(
     -------
     Verdict
     """
-    busy = min(1.0, summary.make_mean_seconds * summary.batches_per_second / max(1, workers))
+    load = _load(summary, workers)
     needed, far = workers, ahead
-    kind = _kind(summary, workers, busy, startup_seconds)
+    kind = _kind(summary, workers, load, startup_seconds)
     if kind == "workers" and copy_seconds > summary.make_median_seconds / 2:
         kind = "copy"
     if kind not in ("unknown", "start-up", "upload"):
@@ -118,28 +118,50 @@ def verdict(
         summary.production_ratio,
         summary.order_ratio,
         summary.upload_ratio,
-        busy,
+        min(load * (1 - summary.wait_ratio), 1.0),
     )
 
 
-def _kind(summary: Summary, workers: int, busy: float, startup_seconds: float) -> Kind:
-    """Choose the cause; `busy` is the share of the time that workers make something."""
+def startup_wait(records: Records, batches: int, workers: int) -> float:
+    """Return how long the loader's first batches were waited for, s: one a worker, which all begin
+    at the same time. 0 if the records begin later.
+
+    Parameters
+    ----------
+    records : array of RECORD, shape (n,)
+        As `View.records` gives them.
+    batches : int
+        That the loader has handed out in all.
+    workers : int
+    """
+    if len(records) < batches:
+        return 0.0
+    first = records[: max(1, workers)]
+    return float((first["answered_ns"] - first["asked_ns"]).sum()) / 1e9
+
+
+def _load(summary: Summary, workers: int) -> float:
+    """Return how busy workers would be if the loop never waited; above 1 they cannot keep up.
+    Pauses of the loop, such as validation, are not in it.
+    """
+    return ratio(summary.make_mean_seconds, max(1, workers) * summary.step_mean_seconds)
+
+
+def _kind(summary: Summary, workers: int, load: float, startup_seconds: float) -> Kind:
     wait = summary.wait_ratio
-    if summary.batches < FEWEST_BATCHES or summary.step_mean_seconds <= 0:
+    if summary.batches < FEWEST_BATCHES or not summary.step_mean_seconds > 0:
         return "unknown"
     if wait < WORTH_A_QUEUE:
         return "fed"
-    rest = wait * summary.seconds - startup_seconds
-    if rest < MODERATELY * (summary.seconds - startup_seconds) and wait >= MODERATELY:
+    later = ratio(wait * summary.seconds - startup_seconds, summary.seconds - startup_seconds)
+    if later < min(MODERATELY, wait / 2):
         return "start-up"
     if summary.upload_ratio > wait / 2:
         return "upload"
-    # How busy they would be if the loop never waited: above BUSY they cannot keep up.
-    load = busy / max(1 - wait, 1e-9)
-    falls_short = workers == 0 or busy >= BUSY or (busy >= IDLE and load >= BUSY)
-    if wait < MODERATELY and (falls_short or busy >= IDLE):
-        return "fed"
-    return "workers" if falls_short else "tail"
+    busy = load * (1 - wait)
+    if workers == 0 or busy >= BUSY or (busy >= IDLE and load >= BUSY):
+        return "workers" if wait >= MODERATELY else "fed"
+    return "tail" if wait >= MODERATELY or busy < IDLE else "fed"
 
 
 def _ahead_needed(summary: Summary, workers: int, ordered: bool) -> int:
@@ -167,7 +189,7 @@ def _fed(summary: Summary, now: Pair, needed: Pair) -> str:
 
 
 def _start_up(summary: Summary, now: Pair, needed: Pair) -> str:
-    return f"not input-bound: {percent(summary.wait_ratio)} is waiting, all for the first batch"
+    return f"not input-bound: {percent(summary.wait_ratio)} is waiting, nearly all at the start"
 
 
 def _upload(summary: Summary, now: Pair, needed: Pair) -> str:
@@ -194,7 +216,7 @@ def _tail(summary: Summary, now: Pair, needed: Pair) -> str:
         return f"{parts(summary)}; the workers keep up, a longer queue would not help: {cure}"
     more = f" and {needed[0]} workers" if needed[0] > now[0] else ""
     other = ", or ordered=False" if summary.order_ratio else ""
-    return f"{parts(summary)}; late batches: max_queue_size={needed[1]}{more} would do{other}"
+    return f"{parts(summary)}; the queue is too short: max_queue_size={needed[1]}{more} would do{other}"
 
 
 _SENTENCES = {
