@@ -1,4 +1,5 @@
-"""The memory orders of quiet posting and of the bells, in every execution that C11 allows.
+"""The memory orders of quiet posting, of the bells and of the journal, in every execution that C11
+allows.
 
 Each protocol is a few accesses per thread; all values that a load may return and all orders of
 the writes to each word are tried, and those thrown out that C11 forbids (as repaired by Lahav et
@@ -279,6 +280,35 @@ def hearing(*, hears: str = SEQ, first: bool = True) -> Protocol:
     return Protocol([rings, looks + parks], is_lost)
 
 
+# -- csrc/journal.c: ff_journal_write(), ff_journal_read() --------------------------------------
+
+
+def journal(
+    *, words: str = RELEASE, stamps: str = RELEASE, first: str = ACQUIRE, reads: str = ACQUIRE
+) -> Protocol:
+    """A record of two words is overwritten, 0 by 1, while somebody reads it: lost is what is whole
+    by its stamp, and is not. A stamp of 2 stands for none.
+    """
+    writes = [
+        store("stamp", RELAXED, 2),
+        store("a", words, 1),
+        store("b", words, 1),
+        store("stamp", stamps, 1),
+    ]
+    looks = [
+        load("stamp", first, "stamp"),
+        load("a", reads, "a"),
+        load("b", reads, "b"),
+        load("stamp", RELAXED, "stamp again"),
+    ]
+
+    def is_torn(read: dict[str, int]) -> bool:
+        stamp = read["stamp"]
+        return stamp == read["stamp again"] < 2 and {read["a"], read["b"]} != {stamp}
+
+    return Protocol([writes, looks], is_torn)
+
+
 # -- known answers, by which this program itself is checked -------------------------------------
 
 
@@ -316,6 +346,7 @@ RIGHT = {
     "a quiet post that finds none": quiet_post(True),
     "a bell": bell(),
     "a bell whose rings are heard before the look": hearing(),
+    "a record read while it is overwritten": journal(),
 }
 WRONG = {
     "known: store buffering, release and acquire": store_buffering(RELEASE, ACQUIRE),
@@ -327,6 +358,10 @@ WRONG = {
     "the taker only loads `work`": quiet_post(False, taker=None),
     "sleepers are counted with acquire and release only": quiet_post(True, counting=BOTH),
     "the bell is rung relaxed": bell(ringer=RELAXED),
+    "a record's words are written relaxed": journal(words=RELAXED),
+    "a record's stamp is written relaxed": journal(stamps=RELAXED),
+    "a record's stamp is read relaxed": journal(first=RELAXED),
+    "a record's words are read relaxed": journal(reads=RELAXED),
     "the listener announces himself relaxed": bell(listener=RELAXED),
     "the listener looks before he announces himself": bell(look_last=False),
     "the bell is heard relaxed": hearing(hears=RELAXED),
