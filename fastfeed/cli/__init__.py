@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from fastfeed.cli import doctor
+from fastfeed.cli import doctor, top
 from fastfeed.cli.output import OutputError, ReaderGone
 from fastfeed.doctor.versions import installed
 
@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastfeed {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     doctor.add_to(commands)
+    top.add_to(commands)
     return parser
 
 

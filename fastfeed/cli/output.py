@@ -42,9 +42,19 @@ def write(parts: Iterable[Styled]) -> None:
     OutputError
         It cannot be written to.
     """
+    put(_coloured(list(parts)))
+
+
+def put(text: str) -> None:
+    """Write a text, with whatever colours it has, to standard output, at once.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written to.
+    """
     if sys.stdout is None:
         raise OutputError("Standard output is closed.")
-    text = _coloured(list(parts))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

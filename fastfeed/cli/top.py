@@ -1,0 +1,228 @@
+"""``fastfeed top``: what the loaders of a running job do, seen from another process."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fastfeed.cli.output import put
+from fastfeed.monitor.journal import MonitorError
+from fastfeed.top.lines import as_json, lines
+from fastfeed.top.watch import Job, Picture, Watch, jobs
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+DESCRIPTION = """\
+Show what the loaders of a running job do: each worker, what is ready, what the
+loop waits for, rates, and what would help. The job needs no preparation and is
+not disturbed: its counters are only read. Without PID: the only job of yours,
+or a list of them. Ctrl-C ends it.
+"""
+EPILOG = """\
+Exit status: 0, also after Ctrl-C; 1 if the process has no loader, is another
+user's, or has ended; 2 for wrong arguments, or where the output cannot be
+written. The screen needs rich: pip install 'fastfeed[cli]'
+"""
+SHORTEST_S, LONGEST_S = 0.1, 3600.0
+FAILED = 1
+WIDEST = 120
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those that the command line has."""
+    parser = commands.add_parser(
+        "top",
+        help="what the loaders of a running job do",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="process of the job")
+    parser.add_argument(
+        "--interval",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="between looks (default 1)",
+    )
+    parser.add_argument("--once", action="store_true", help="one picture, then end")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON object a look, each in one line")
+    form.add_argument(
+        "--plain", action="store_true", help="a line a loader and look; the default in a pipe"
+    )
+    parser.set_defaults(run=run)
+
+
+def _pid(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
+        raise argparse.ArgumentTypeError(f"not the number of a process: {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(
+            f"not a number of seconds from {SHORTEST_S:g} to {LONGEST_S:g}: {text!r}"
+        )
+    return seconds
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    try:
+        pid = options.pid or _chosen(jobs(), options.json)
+        if pid is None:
+            return 0
+        watch = Watch(pid)
+    except MonitorError as error:
+        return _failed(str(error))
+    if options.once:
+        return _once(watch, options)
+    try:
+        if not (options.json or options.plain) and _has_screen():
+            _live(watch, options.interval)
+        else:
+            _stream(watch, options)
+    except KeyboardInterrupt:
+        return 0
+    return _failed(f"Process {watch.pid} ({watch.command or 'it'}) has ended.")
+
+
+def _failed(why: str) -> int:
+    if sys.stderr is not None:
+        print(f"fastfeed: {why}", file=sys.stderr)
+    return FAILED
+
+
+# -- which job ------------------------------------------------------------------------------
+
+
+def _chosen(found: list[Job], is_json: bool) -> int | None:
+    """Return the only job's process; list several, and return None."""
+    if not found:
+        raise MonitorError(
+            "No process of this user has an open loader. Start the job, or name the process of "
+            "another user's as that user or root: fastfeed top PID."
+        )
+    if len(found) == 1:
+        return found[0].pid
+    if is_json:
+        put(json.dumps({"jobs": [asdict(job) for job in found]}) + "\n")
+    else:
+        put("".join(_listed(found)))
+    return None
+
+
+def _listed(found: list[Job]) -> Iterator[str]:
+    yield "Several processes have loaders. Look at one with: fastfeed top PID\n"
+    for job in found:
+        yield f"{job.pid:>8}  {job.command}  ({', '.join(job.loaders)})\n"
+
+
+# -- ways to show it ------------------------------------------------------------------------
+
+
+def _once(watch: Watch, options: argparse.Namespace) -> int:
+    """Show what happened between two looks."""
+    time.sleep(options.interval)
+    picture = watch.look()
+    if picture is None:
+        return _failed(f"Process {watch.pid} ({watch.command or 'it'}) has ended.")
+    if options.json or options.plain or not _has_rich():
+        put(_as_text(picture, options.json))
+    else:
+        put(_drawn(picture))
+    return 0
+
+
+def _stream(watch: Watch, options: argparse.Namespace) -> None:
+    """Write a text a look, until the process ends."""
+    while True:
+        time.sleep(options.interval)
+        picture = watch.look()
+        if picture is None:
+            return
+        put(_as_text(picture, options.json))
+
+
+def _as_text(picture: Picture, is_json: bool) -> str:
+    return "".join(f"{line}\n" for line in ([as_json(picture)] if is_json else lines(picture)))
+
+
+def _drawn(picture: Picture) -> str:
+    """Return the whole screen, in the width of the terminal or `COLUMNS`."""
+    from rich.console import Console
+
+    from fastfeed.top.screen import Screen
+
+    console = Console(width=min(shutil.get_terminal_size((80, 24)).columns, WIDEST))
+    with console.capture() as drawn:
+        console.print(Screen(picture))
+    return drawn.get()
+
+
+def _has_rich() -> bool:
+    return importlib.util.find_spec("rich") is not None
+
+
+def _has_screen() -> bool:
+    """Tell whether standard output is a terminal on which the cursor can be moved."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return False
+    if not _has_rich():
+        print("fastfeed: the screen needs rich: pip install 'fastfeed[cli]'", file=sys.stderr)
+        return False
+    from rich.console import Console
+
+    return not Console().is_dumb_terminal
+
+
+def _live(watch: Watch, interval: float) -> None:
+    """Draw on the terminal's second screen, which comes and goes, until the process ends."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fastfeed.top.screen import Screen
+
+    # Names in letters that the terminal does not have must not end this.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _leave)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})  # taken by _wait
+    console = Console()
+    last = picture = watch.look()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while picture is not None:
+            last = picture
+            live.update(Screen(picture), refresh=True)
+            _wait(interval, live)
+            picture = watch.look()
+    if last is not None:
+        console.print(Screen(last))
+
+
+def _wait(seconds: float, live: Live) -> None:
+    """Wait for the next look; draw the last one again when the window changes its size."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if signal.sigtimedwait([signal.SIGWINCH], left) is not None:
+            live.refresh()
+
+
+def _leave(number: int, frame: object) -> None:
+    """End as the signal asks, and leave the terminal as it was."""
+    raise SystemExit(128 + number)
