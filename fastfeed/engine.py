@@ -93,6 +93,7 @@ class Engine:
         tickets = ahead + (target.waiting if plan_.workers else 0)
         self._ring, self._ring_fd = make_ring(tickets, max(1, plan_.workers), name)
         self.view = View(self.pid, self._ring_fd)
+        self._ordered = ordered
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
@@ -206,6 +207,7 @@ class Engine:
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,
             ahead=self._ahead,
+            ordered=self._ordered,
             slots=self._slots.count,
             slot_bytes=self._slots.slot_bytes,
             device=self._device_stats(),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fastfeed.errors import gib
-from fastfeed.monitor.journal import View
+from fastfeed.monitor.journal import Records, View
 from fastfeed.monitor.summary import Summary, summarise
+from fastfeed.monitor.verdict import Verdict, startup_wait, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class Stats:
     ahead : int
         Batches ready or in the making ahead of the consumer, at the most: `max_queue_size`, or 0
         where the calling thread makes them.
+    ordered : bool
+        Batches come in the order of their index.
     slots, slot_bytes : int
         Batches that fit into shared memory at the same time, and bytes of each (0 until the first
         batch has shown how large they are). Those that are not `ahead` are for batches in use.
@@ -106,15 +114,57 @@ class Stats:
     worker_restarts: int
     workers: int
     ahead: int
+    ordered: bool
     slots: int
     slot_bytes: int
     device: DeviceStats | None
     view: View = field(repr=False, compare=False)
 
     @cached_property
+    def records(self) -> Records:
+        """The last batches, 16,384 at the most, as they are when first asked for."""
+        return self.view.records()
+
+    @cached_property
     def summary(self) -> Summary:
-        """Figures over the last batches, 16,384 at the most, as they are when first asked for."""
-        return summarise(self.view.records())
+        """Figures over `records`."""
+        return summarise(self.records)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether the loop waits for its data, for what, and what would do; ``print`` shows it in
+        one line.
+        """
+        startup = startup_wait(self.records, self.batches, self.workers)
+        return verdict(self.summary, self.workers, self.ahead, self.ordered, startup)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw where the time went, how many batches were ready, and how long they took.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to save the picture; its ending says in which format.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MatplotlibMissing
+            It is not installed.
+        NotSaved
+            `path` cannot be written, or has an ending that nobody knows.
+        """
+        from fastfeed.pictures.stats import stats_picture
+        from fastfeed.pictures.style import save
+
+        waiting = self.view.totals().outstanding
+        picture = stats_picture(self.records, self.ahead or None, waiting, str(self.verdict))
+        if path is not None:
+            save(picture, path)
+        return picture
 
     @property
     def memory_bytes(self) -> int:
@@ -126,14 +176,19 @@ class Stats:
         """
         return (self.slots + self._makers) * self.slot_bytes
 
-    def _causes(self) -> str:
-        parts = {
+    def _times(self) -> str:
+        causes = {
             "production": self.production_wait_seconds,
             "order": self.order_wait_seconds,
             "upload": self.upload_wait_seconds,
         }
-        said = ", ".join(f"{name} {s:.3f} s" for name, s in parts.items() if s >= 0.001)
-        return f" ({said}), stepped {self.step_seconds:.3f} s" if said else ""
+        said = ", ".join(f"{name} {seconds:.3f}" for name, seconds in causes.items() if seconds)
+        first = self.first_batch_seconds
+        return (
+            f"time: waited {self.wait_seconds:.3f} s{f' ({said})' if said else ''}, "
+            f"steps {self.step_seconds:.3f} s"
+            + (f", first batch after {first:.3f} s" if first is not None else "")
+        )
 
     @property
     def _makers(self) -> int:
@@ -147,10 +202,11 @@ class Stats:
         if self.slot_bytes:
             memory = f"{gib(self.slot_bytes)} = {gib(self.memory_bytes)} at the most"
         return (
-            f"batches: {self.batches} handed out, {gib(self.bytes)}; "
-            f"waited {self.wait_seconds:.3f} s for them"
-            f"{self._causes()}\n"
+            f"batches: {self.batches} handed out, {gib(self.bytes)}\n"
+            f"{self._times()}\n"
             f"queue: {self.ready} of at most {self.ahead} ready; "
             f"{self.workers} workers, {self.worker_restarts} replaced\n"
-            f"memory: {sizes} x {memory}" + (f"\n{self.device}" if self.device else "")
+            f"memory: {sizes} x {memory}"
+            + (f"\n{self.device}" if self.device else "")
+            + (f"\n{self.verdict}" if self.batches else "")
         )

@@ -7,6 +7,7 @@ pictures may be drawn at the same time in another thread.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ SMALL_POINTS = 8
 DOTS_PER_INCH = 150
 X_AXIS_INCHES = 0.5
 WIDTH = 8.0
+HEADING_COLUMNS = 90
 """Of a picture, in inches."""
 
 
@@ -191,6 +193,7 @@ def note(axes: Axes, text: str) -> None:
 
 def heading(picture: Figure, text: str) -> None:
     """Write the sentence that says what the whole picture shows."""
+    text = textwrap.fill(text, HEADING_COLUMNS)
     picture.suptitle(text, x=0.01, ha="left", fontsize=TITLE_POINTS, color=INK)
 
 

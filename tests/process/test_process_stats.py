@@ -49,9 +49,15 @@ def test_it_is_written_for_people():
         batches = iter(loader)
         next(batches)
         lines = str(loader.stats()).splitlines()
-    assert re.fullmatch(r"batches: 1 handed out, 16\.0 MiB; waited \d+\.\d{3} s for them", lines[0])
-    assert re.fullmatch(r"queue: [0-3] of at most 3 ready; 2 workers, 0 replaced", lines[1])
-    assert lines[2] == (
+    assert lines[0] == "batches: 1 handed out, 16.0 MiB"
+    seconds = r"\d+\.\d{3}"
+    assert re.fullmatch(
+        rf"time: waited {seconds} s( \(production {seconds}(, order {seconds})?\))?, steps 0.000 s, "
+        rf"first batch after {seconds} s",
+        lines[1],
+    )
+    assert re.fullmatch(r"queue: [0-3] of at most 3 ready; 2 workers, 0 replaced", lines[2])
+    assert lines[3] == (
         "memory: (3 ahead + 4 in use + 2 of the workers' own) x 16.0 MiB = 144.0 MiB at the most"
     )
 

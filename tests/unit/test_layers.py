@@ -23,7 +23,6 @@ LAYERS = [
     "fastfeed.sources",
     "fastfeed.workers",
     "fastfeed.devices fastfeed.monitor",
-    "fastfeed.pictures",
     "fastfeed.autotune",
     "fastfeed.slots fastfeed.schedule",
     "fastfeed.feed",
