@@ -228,7 +228,8 @@ def views_of(pid: int) -> list[View]:
         raise MonitorError(f"There is no process {pid}; it may have ended.") from None
     except PermissionError:
         raise MonitorError(
-            f"Process {pid} may not be looked at: it is another user's. Use that user or root."
+            f"Process {pid} may not be looked at: it is another user's, or this container forbids "
+            "it. Use that user, or root outside."
         ) from None
     if not found:
         raise MonitorError(
