@@ -11,7 +11,6 @@ from fastfeed.pictures.spans import (
     Records,
     Seconds,
     level,
-    made,
     make_seconds,
     seconds,
     spent,
@@ -137,27 +136,31 @@ def _stack(axes: Axes, edges: Seconds, layers: list[tuple[style.Look, Seconds]])
 def draw_ready(
     axes: Axes, records: Records, ahead: int | None = None, outstanding: int = 0
 ) -> None:
-    """Draw how many batches were finished and not yet taken."""
+    """Draw how many batches were finished and not yet taken.
+
+    Those for which the loop was waiting already do not count: they were never ready to be taken.
+    """
     style.finish(axes, "Batches ready to be taken", "time (s)", "batches")
     if not records.size:
         return style.note(axes, NOTHING)
     answered = seconds(records, "answered_ns")
     edges = windows(float(answered[-1]), min(max(2 * records.size, 1), MOST_LEVELS))
-    known = made(records)
-    on_host = seconds(records, "made_ns")[known]
-    _draw_level(axes, on_host, answered[known], edges, "finished", style.LINES[0])
-    uploaded = records["uploaded_ns"] > 0
-    if uploaded.any():
-        on_device = seconds(records, "uploaded_ns")[uploaded]
-        left = answered[uploaded]
-        _draw_level(axes, np.minimum(on_device, left), left, edges, "on the device", style.LINES[1])
+    for name, field, look in (
+        ("finished", "made_ns", style.LINES[0]),
+        ("on the device", "uploaded_ns", style.LINES[1]),
+    ):
+        early = (records[field] > 0) & (records[field] < records["asked_ns"])
+        if early.any() or field == "made_ns":
+            came = seconds(records, field)[early]
+            _draw_level(axes, came, answered[early], edges, name, look)
     if ahead is not None:
         axes.axhline(ahead, color=style.INK, linestyle=(0, (5, 3)), linewidth=1, label="limit")
     if outstanding:
         _mark_unseen(axes, float(seconds(records, "posted_ns").max()), float(edges[-1]))
     axes.set_xlim(edges[0], edges[-1])
     style.time_axis(axes, float(edges[-1]))
-    axes.set_ylim(bottom=0)
+    most = max(axes.get_ylim()[1], 1.05)
+    axes.set_ylim(-0.02 * most, most)  # a line at 0 is to be seen
     style.whole_numbers(axes)
 
 

@@ -29,9 +29,10 @@ TITLE_POINTS = 10
 TEXT_POINTS = 9
 SMALL_POINTS = 8
 DOTS_PER_INCH = 150
+CHARACTERS_AN_INCH = 12.5
+"""Of a heading."""
 X_AXIS_INCHES = 0.5
 WIDTH = 8.0
-HEADING_COLUMNS = 90
 """Of a picture, in inches."""
 
 
@@ -191,10 +192,11 @@ def note(axes: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def heading(picture: Figure, text: str) -> None:
-    """Write the sentence that says what the whole picture shows."""
-    text = textwrap.fill(text, HEADING_COLUMNS)
-    picture.suptitle(text, x=0.01, ha="left", fontsize=TITLE_POINTS, color=INK)
+def heading(picture: Figure, *sentences: str) -> None:
+    """Write what the whole picture shows over it, each sentence in lines of its own."""
+    columns = int(CHARACTERS_AN_INCH * picture.get_figwidth())
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, columns)]
+    picture.suptitle(plain("\n".join(lines)), x=0.01, ha="left", fontsize=TITLE_POINTS, color=INK)
 
 
 def amount(seconds: float) -> tuple[float, str]:

@@ -19,7 +19,7 @@ BAR = 0.8
 """Of the height of a lane."""
 FINEST = 1 / 3000
 """Of the time shown: less is no distance on a picture."""
-OUTLINED = 1 / 120
+OUTLINED = 1 / 140
 """Of the time shown: bars that are narrower in the mean would be all outline."""
 MOST_BARS = 500
 """Of a lane; then those that touch each other are drawn as one."""

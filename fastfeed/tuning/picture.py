@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 WIDTH = 11.0
 ROW = 4.4
-HEADING = 140
-"""Characters of a line of the heading."""
 CURVE = 20
 """Lengths of the queue for which a stall is predicted: each replays a loader."""
 BESIDE = 1.05
@@ -59,9 +56,7 @@ def tuning_picture(result: TuneResult) -> Figure:
         picture.subplots(2, 2, height_ratios=rows).ravel(), PANELS.values(), strict=True
     ):
         draw(axes, result)
-    answer = f"{result.source}: {result.arguments}"
-    lines = [*textwrap.wrap(answer, HEADING), *textwrap.wrap(result.verdict, HEADING)]
-    style.heading(picture, style.plain("\n".join(lines)))
+    style.heading(picture, f"{result.source}: {result.arguments}", result.verdict)
     return picture
 
 
