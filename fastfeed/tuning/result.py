@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfeed.monitor.journal import RECORD, Records
+
 Times = NDArray[np.float64]
 VERSION = 1
 """Of the form of `TuneResult.to_json`."""
 
 
-def _no_records() -> NDArray[np.void]:
-    return np.empty(0, np.dtype([]))
+def _no_records() -> Records:
+    return np.empty(0, RECORD)
 
 
 class Ended(StrEnum):
@@ -60,8 +62,7 @@ class StepTimes:
     Parameters
     ----------
     seconds : array of float, shape (steps,)
-        Each step, in their order, without the first ones. Steps of no more than a few
-        microseconds are measured several at a time; then each stands for that many.
+        Each step, in their order, without the first ones.
     median, p95 : float
         Of them, in seconds. The median is Tc.
     how : {"step", "sleep"}
@@ -97,7 +98,7 @@ class Point:
         Share of the usable cores that was busy in the window, by whomever; not a number where
         the kernel does not say.
     memory_bytes : int
-        Shared memory of the slots, and what the workers had besides, as they say.
+        That batches took up at the most, in slots and in the workers.
     first_batch_seconds : float
         From making the loader to its first batch.
     """
@@ -225,7 +226,7 @@ class TuneResult:
     step_seconds: float | None = None
     needed_workers: int | None = None
     slot_bytes: int = 0
-    timeline: NDArray[np.void] = field(default_factory=_no_records)
+    timeline: Records = field(default_factory=_no_records)
     warnings: tuple[str, ...] = ()
     budget_seconds: float = 0.0
     seconds: float = 0.0
@@ -313,7 +314,7 @@ def _point(found: dict[str, Any]) -> Point:
     )
 
 
-def _records(found: dict[str, Any]) -> NDArray[np.void]:
+def _records(found: dict[str, Any]) -> Records:
     columns = found["columns"]
     records = np.empty(
         len(next(iter(columns.values()), [])), [tuple(part) for part in found["dtype"]]

@@ -1,0 +1,100 @@
+"""Which numbers of workers are worth measuring."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from fastfeed.monitor.sizing import HEADROOM
+from fastfeed.tuning.choice import fewest_enough
+from fastfeed.tuning.result import Point
+
+GAIN = 1.05
+"""A step up that brings less has brought nothing."""
+IN_A_ROW = 2
+"""So many steps up without use end the ladder; one may be noise."""
+BUSY = 0.95
+"""Cores that are busier than this make no more with more workers."""
+ROOM = 0.8
+"""Beyond one and a half workers a core, only those who wait bring more: cores must have room."""
+MOST_WORKERS = 64
+INLINE_SECONDS = 0.001
+INLINE_SHARE = 0.05
+
+
+def next_workers(points: Sequence[Point], cores: float, step_seconds: float | None) -> int | None:
+    """Return how many workers to measure next; None: the ladder ends here.
+
+    1, 2, 4, ... up to the cores, one and a half times as many, and on while that helps and cores
+    are idle; then the fewest that are enough for the step, or one fewer than the best. The climb
+    ends when twice in a row the rate rose by less than 5 %, or was enough for the step; and when
+    the cores are busy.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Measured so far, in their order.
+    cores : float
+        For the workers of one rank.
+    step_seconds : float or None
+    """
+    rungs = [point for point in points if point.workers]
+    if not rungs:
+        return 1
+    climbing = all(low.workers < high.workers for low, high in itertools.pairwise(rungs))
+    if climbing and not _is_top(rungs, cores, step_seconds):
+        return _above(rungs[-1].workers, cores)
+    return _last(rungs, step_seconds)
+
+
+def inline_is_worth_it(one: Point, step_seconds: float | None) -> bool:
+    """Return whether batches are so quick to make that the calling thread may do it."""
+    return one.make_mean_seconds < max(INLINE_SECONDS, INLINE_SHARE * (step_seconds or 0.0))
+
+
+def expected_rungs(cores: float) -> int:
+    """Return about how many points the ladder will have, to divide the time."""
+    return math.ceil(math.log2(max(1.0, cores))) + 4
+
+
+def _above(workers: int, cores: float) -> int:
+    """Return the next rung."""
+    whole, half_more = max(1, math.floor(cores)), math.ceil(1.5 * cores)
+    if workers < whole:
+        return min(2 * workers, whole)
+    return half_more if workers < half_more else 2 * workers
+
+
+def _is_top(rungs: Sequence[Point], cores: float, step_seconds: float | None) -> bool:
+    last = rungs[-1]
+    above = _above(last.workers, cores)
+    if last.cpu_ratio > BUSY or above > MOST_WORKERS:
+        return True
+    if above > math.ceil(1.5 * cores) and not (last.cpu_ratio < ROOM and _gained(rungs)):
+        return True
+    return len(rungs) >= IN_A_ROW and not any(
+        _gained(rungs[: end + 1]) and not _is_enough(rungs[end], step_seconds)
+        for end in range(len(rungs) - IN_A_ROW, len(rungs))
+    )
+
+
+def _gained(rungs: Sequence[Point]) -> bool:
+    """Return whether the last one is faster than all before."""
+    before = [point.batches_per_second.mean for point in rungs[:-1]]
+    return rungs[-1].batches_per_second.mean > GAIN * max(before, default=0.0)
+
+
+def _is_enough(point: Point, step_seconds: float | None) -> bool:
+    if step_seconds is None:
+        return False
+    return HEADROOM * point.batches_per_second.mean * step_seconds >= 1
+
+
+def _last(rungs: Sequence[Point], step_seconds: float | None) -> int | None:
+    """Return the number of workers that the answer may be, if it was not measured yet."""
+    by_workers = sorted(rungs, key=lambda point: point.workers)
+    wanted = fewest_enough(by_workers, step_seconds) if step_seconds else None
+    if wanted is None:
+        wanted = max(rungs, key=lambda point: point.batches_per_second.mean).workers - 1
+    return wanted if wanted and wanted not in {point.workers for point in rungs} else None

@@ -1,0 +1,135 @@
+"""Producer and consumer together, with some numbers of workers in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from fastfeed.monitor.journal import Records
+from fastfeed.tuning.consumer import Step
+from fastfeed.tuning.feeding import Feeding, endless
+from fastfeed.tuning.result import Block
+
+ROUNDS = 5
+LEAST_SECONDS = 0.2
+LEAST_STEPS = 5
+TIMELINE_SECONDS = 3.0
+TIMELINE_BATCHES = 2000
+
+
+class Lane:
+    """A loader that takes its turn. Between turns its workers fill the queue and then sleep.
+
+    Parameters
+    ----------
+    feeding : Feeding
+    workers, ahead : int
+    """
+
+    def __init__(self, feeding: Feeding, workers: int, ahead: int) -> None:
+        self.workers = workers
+        self.ahead = ahead
+        self._loader = feeding.loader(workers, ahead)
+        self._view = self._loader._view()
+        self._batches = endless(self._loader)
+        self._ready = 0
+        self._begun_ns = 0
+
+    def warm_up(self, step: Step, seconds: float) -> None:
+        """Take the first batches, until the queue is what it will be, or for so long."""
+        stop = time.perf_counter() + seconds
+        for _ in range(self.ahead + self.workers):
+            step(next(self._batches))
+            if time.perf_counter() >= stop:
+                break
+        self._ready = self._view.totals().ready
+
+    def run(self, step: Step, seconds: float, number: int) -> Block:
+        """Train for so long."""
+        self._forget_pause()
+        clock = time.perf_counter
+        waited, steps, begun = 0.0, 0, clock()
+        self._begun_ns = time.monotonic_ns()
+        now = begun
+        while now < begun + seconds or steps < LEAST_STEPS:
+            batch = next(self._batches)
+            waited += clock() - now
+            step(batch)
+            del batch  # or its slot stays taken during the next one's wait
+            steps += 1
+            now = clock()
+        self._ready = self._view.totals().ready
+        spent = now - begun
+        return Block(self.workers, self.ahead, number, steps, spent, waited / spent)
+
+    def _forget_pause(self) -> None:
+        """Drop what was made since the last turn: the queue is as full as it was then."""
+        for _ in range(self._view.totals().ready - self._ready):
+            next(self._batches)
+
+    def timeline(self) -> Records:
+        """Return records of the end of the last turn."""
+        records = self._view.records()
+        last_ns = int(records["answered_ns"].max(initial=0))
+        since = max(self._begun_ns, last_ns - int(TIMELINE_SECONDS * 1e9))
+        return records[records["asked_ns"] >= since][-TIMELINE_BATCHES:]
+
+    def close(self) -> None:
+        """End the workers."""
+        self._loader.close()
+
+
+class Comparison:
+    """Several lanes, block by block in turn. What was measured stays here when it is interrupted.
+
+    Parameters
+    ----------
+    feeding : Feeding
+    step : Step
+    lanes : sequence of (int, int)
+        Workers and `max_queue_size` of each.
+    """
+
+    def __init__(self, feeding: Feeding, step: Step, lanes: Sequence[tuple[int, int]]) -> None:
+        self.blocks: list[Block] = []
+        self.timelines: dict[int, Records] = {}
+        self._feeding = feeding
+        self._step = step
+        self._settings = lanes
+
+    def go(self, step_seconds: float, seconds: float, first_round: int = 0) -> None:
+        """Run rounds for about so long.
+
+        Parameters
+        ----------
+        step_seconds : float
+            What a step takes, with its waiting, about.
+        seconds : float
+            In all.
+        first_round : int
+            Number of the first round.
+        """
+        end = time.perf_counter() + seconds
+        with contextlib.ExitStack() as undo:
+            lanes = []
+            for setting in self._settings:
+                lanes.append(Lane(self._feeding, *setting))
+                undo.callback(lanes[-1].close)
+            block = max(
+                seconds / (len(lanes) * (ROUNDS + 1)), LEAST_SECONDS, LEAST_STEPS * step_seconds
+            )
+            for lane in lanes:
+                lane.warm_up(self._step, block)
+            self._rounds(lanes, block, end, first_round)
+
+    def _rounds(self, lanes: list[Lane], block: float, end: float, first: int) -> None:
+        """Alternate; every other round runs backwards, so that none is always the first."""
+        try:
+            for number in range(first, first + ROUNDS):
+                for lane in lanes if number % 2 else reversed(lanes):
+                    if time.perf_counter() + block > end and number > first:
+                        return
+                    self.blocks.append(lane.run(self._step, block, number))
+        finally:
+            self.timelines = {lane.workers: lane.timeline() for lane in lanes}

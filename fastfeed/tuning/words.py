@@ -1,0 +1,127 @@
+"""What a result means, in one line."""
+
+from __future__ import annotations
+
+import math
+
+from fastfeed.tuning.ladder import BUSY
+from fastfeed.tuning.result import Point, TuneResult
+
+FED = 0.05
+"""Waiting below this share is no concern: TensorFlow's profiler has the same limit."""
+
+
+def count(number: int) -> str:
+    """Write a number of workers."""
+    if number == 0:
+        return "the calling thread"
+    return f"{number} worker" if number == 1 else f"{number} workers"
+
+
+def duration(seconds: float) -> str:
+    """Write a time with three digits: ``"35.1 ms"``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def percent(ratio: float) -> str:
+    """Write a share: ``"1.3 %"``."""
+    return f"{100 * ratio:.1f} %"
+
+
+def verdict(result: TuneResult, flat: bool) -> str:
+    """Return what is to be expected of the answer, and why it is not better.
+
+    Parameters
+    ----------
+    result : TuneResult
+        Everything but this line.
+    flat : bool
+        Other numbers of workers were as good.
+    """
+    point = result.point
+    if point is None:
+        return _nothing(result)
+    if result.step is None:
+        return _without_step(result, point)
+    stall = result.measured_stall if result.measured_stall is not None else result.predicted_stall
+    if result.workers == 0:
+        return _inline(point, stall)
+    if stall is None or stall < FED:
+        return _fed(result, stall, flat)
+    if result.needed_workers is not None and result.needed_workers > result.workers:
+        return _input_bound(result, point, stall)
+    return _late(result, stall)
+
+
+def _nothing(result: TuneResult) -> str:
+    reason = "" if result.error else f" in {result.budget_seconds:g} s"
+    return (
+        f"No batch was finished{reason}, so nothing is measured; workers={result.workers} is only "
+        "a number of cores. Look at the source, or give it more time (--budget)."
+    )
+
+
+def _inline(point: Point, stall: float | None) -> str:
+    making = "" if stall is None else f" That is {percent(stall)} of the time."
+    return (
+        "No workers: they would not be faster, because the calling thread makes a batch in "
+        f"{duration(point.make_mean_seconds)}.{making}"
+    )
+
+
+def _without_step(result: TuneResult, point: Point) -> str:
+    if result.workers == 0:
+        return _inline(point, None)
+    best = max(each.batches_per_second.mean for each in result.points)
+    return (
+        f"{count(result.workers)} made {point.batches_per_second.mean:.4g} batches/s; the most "
+        f"that any number made is {best:.4g}. Give the step, or its length, to learn whether that "
+        "is enough."
+    )
+
+
+def _fed(result: TuneResult, stall: float | None, flat: bool) -> str:
+    assert result.step is not None
+    waits = "" if stall is None else f"; {percent(stall)} of the time is waiting"
+    others = " Flat: more workers were not surely better, so the fewest." if flat else ""
+    feed = "feeds" if result.workers < 2 else "feed"
+    return (
+        f"Fed: {count(result.workers)} {feed} the step of {duration(result.step.median)}{waits}."
+        f"{others}"
+    )
+
+
+def _input_bound(result: TuneResult, point: Point, stall: float) -> str:
+    assert result.step is not None and result.needed_workers is not None
+    share = point.batches_per_second.mean * result.step.median
+    made = f"{count(result.workers)} make {share:.2f} of what the step would take"
+    if point.cpu_ratio > BUSY:
+        more = result.needed_workers - result.workers
+        cure = f"The cores are busy: {more} more, for as many workers, or cheaper batches, would do"
+    else:
+        cure = (
+            "More workers made no more although cores were idle: they wait for the same thing "
+            "(a disk, a lock, a server)"
+        )
+    return f"Input-bound: {percent(stall)} of the time is waiting; {made}. {cure}."
+
+
+def _late(result: TuneResult, stall: float) -> str:
+    if result.bound == "memory":
+        return (
+            f"Tail-bound: {percent(stall)} of the time is waiting for single slow batches, and "
+            "memory allows no longer queue. More --memory, ordered=False or smaller batches."
+        )
+    predicted = result.predicted_stall
+    if predicted is not None and math.isfinite(predicted) and predicted < FED:
+        return (
+            f"Waiting: {percent(stall)} of the time, where the times alone predict "
+            f"{percent(predicted)}: workers and step compete for cores, memory or a disk."
+        )
+    return (
+        f"Tail-bound: {percent(stall)} of the time is waiting for single slow batches. "
+        "ordered=False lets others overtake them; so do smaller batches."
+    )
