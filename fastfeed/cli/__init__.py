@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from fastfeed.cli import doctor, top
+from fastfeed.cli import doctor, top, trace
 from fastfeed.cli.output import OutputError, ReaderGone
 from fastfeed.doctor.versions import installed
 
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     doctor.add_to(commands)
     top.add_to(commands)
+    trace.add_to(commands)
     return parser
 
 
