@@ -216,7 +216,8 @@ def _tail(summary: Summary, now: Pair, needed: Pair) -> str:
         return f"{parts(summary)}; the workers keep up, a longer queue would not help: {cure}"
     more = f" and {needed[0]} workers" if needed[0] > now[0] else ""
     other = ", or ordered=False" if summary.order_ratio else ""
-    return f"{parts(summary)}; the queue is too short: max_queue_size={needed[1]}{more} would do{other}"
+    cure = f"max_queue_size={needed[1]}{more} would do{other}"
+    return f"{parts(summary)}; the queue is too short: {cure}"
 
 
 _SENTENCES = {
