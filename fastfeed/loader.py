@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fastfeed import _core
@@ -25,6 +25,7 @@ from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
 from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
+from fastfeed.monitor.diagnose import Diagnosis, diagnose
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
 from fastfeed.sources.recognise import Options, plan
@@ -167,6 +168,7 @@ class Loader:
         )
         self._close = weakref.finalize(self, self._engine.close)
         self._passes = 0
+        self._latest: Callable[[], Pass | None] = lambda: None
 
     # -- passes -----------------------------------------------------------------------------
 
@@ -186,7 +188,9 @@ class Loader:
         elif feed.is_over:
             raise self._source.used_up(before=False)
         self._passes += 1
-        return Pass(self, self._passes)
+        latest = Pass(self, self._passes)
+        self._latest = weakref.ref(latest)
+        return latest
 
     def _next(self, asking: Pass) -> Any:
         if not self._engine.is_usable:  # as quick as it can be: small batches feel it
@@ -280,6 +284,16 @@ class Loader:
         """Return the running totals. Cheap: may be called at every step."""
         return self._engine.stats()
 
+    def diagnose(self, step: Callable[[Any], object], n: int = 100) -> Diagnosis:
+        """Run a training step in three ways, and say what its data costs: with a batch from memory
+        while workers rest, with the same while they work, and with the loader's batches.
+        `fastfeed.monitor.diagnose.diagnose` describes `step`, a function of a batch, and `n`.
+        """
+        self._check_open()
+        latest = self._latest()
+        looping = latest is not None and latest.is_open and not self._engine.feed.is_over
+        return diagnose(self, step, n, self._source, looping)
+
     def _view(self) -> View:
         """Return a look at the journal, for what draws or writes it."""
         return self._engine.view
@@ -323,6 +337,11 @@ class Pass(Iterator[Any]):
     def close(self) -> None:
         """Leave the loop: what is still being made will be dropped."""
         self._loader = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the loop was not left by `close`."""
+        return self._loader is not None
 
 
 def name_of(source: Any) -> str:
