@@ -10,11 +10,10 @@ from fastfeed.monitor.journal import Records
 from fastfeed.monitor.sizing import predicted_stall
 from fastfeed.tuning import choice
 from fastfeed.tuning.choice import Choice, Outcome, Room
+from fastfeed.tuning.overlap import FEWEST_ROUNDS
 from fastfeed.tuning.result import Block, Point, StepTimes, TuneResult
 from fastfeed.tuning.words import verdict
 
-ROUNDS = 3
-"""Fewer do not show what is noise."""
 FEW_BATCHES = 30
 
 
@@ -67,7 +66,7 @@ class Measured:
 
     def outcome(self) -> Outcome | None:
         """Return the answer from the real loops; None if there were too few."""
-        if len({block.round for block in self.blocks}) < ROUNDS:
+        if len({block.round for block in self.blocks}) < FEWEST_ROUNDS:
             return None
         return choice.settle(self.blocks)
 
@@ -163,7 +162,7 @@ def _doubts(measured: Measured) -> list[str]:
         )
     if measured.blocks and measured.outcome() is None:
         found.append(
-            f"Fewer than {ROUNDS} rounds of workers and step together: the number of workers is "
-            "from the times alone."
+            f"Fewer than {FEWEST_ROUNDS} rounds of workers and step together: the number of "
+            "workers is from the times alone."
         )
     return found

@@ -21,6 +21,8 @@ from fastfeed.tuning.result import Block, Interval, Point, Times
 
 AS_GOOD = 1.02
 """Within this factor of the best, fewer workers are the better answer."""
+FLAT = 1.05
+"""A gain up to this factor may be noise; more, however unsure, is not given away."""
 SPARE = 2
 """Batches ahead beyond one a worker where nothing was measured."""
 
@@ -180,7 +182,8 @@ def seconds_per_batch(blocks: Sequence[Block]) -> dict[int, Interval]:
 def settle(blocks: Sequence[Block]) -> Outcome | None:
     """Return the fewest workers within 2 % of the best; None without blocks.
 
-    Where the best is not surely better than the fewest, that is noise: then the fewest will do.
+    Where these are not surely better than the fewest of all, and not by much if they are, that is
+    noise: then the fewest of all will do.
     """
     times = seconds_per_batch(blocks)
     if not times:
@@ -189,7 +192,8 @@ def settle(blocks: Sequence[Block]) -> Outcome | None:
     near = min(each for each, time in times.items() if time.mean <= AS_GOOD * times[best].mean)
     if near == fewest:
         return Outcome(fewest, flat=len(times) > 1)
-    if is_noise(blocks, fewest, near):
+    gain = times[fewest].mean / times[near].mean
+    if gain <= FLAT and is_noise(blocks, fewest, near):
         return Outcome(fewest, flat=True)
     return Outcome(near, flat=False)
 

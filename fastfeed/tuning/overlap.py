@@ -12,6 +12,10 @@ from fastfeed.tuning.feeding import Feeding, endless
 from fastfeed.tuning.result import Block
 
 ROUNDS = 5
+FEWEST_ROUNDS = 3
+"""Fewer do not show what is noise."""
+QUEUES = 2
+"""Times that a block uses up a full queue, if there is time for that."""
 LEAST_SECONDS = 0.2
 LEAST_STEPS = 5
 TIMELINE_SECONDS = 3.0
@@ -116,12 +120,17 @@ class Comparison:
             for setting in self._settings:
                 lanes.append(Lane(self._feeding, *setting))
                 undo.callback(lanes[-1].close)
-            block = max(
-                seconds / (len(lanes) * (ROUNDS + 1)), LEAST_SECONDS, LEAST_STEPS * step_seconds
-            )
+            block = self._block_seconds(step_seconds, seconds)
             for lane in lanes:
                 lane.warm_up(self._step, block)
             self._rounds(lanes, block, end, first_round)
+
+    def _block_seconds(self, step_seconds: float, seconds: float) -> float:
+        """Return how long a block is: long enough to empty a queue, if that leaves some rounds."""
+        even = seconds / (len(self._settings) * (ROUNDS + 1))
+        longest = seconds / (len(self._settings) * (FEWEST_ROUNDS + 1))
+        queue = QUEUES * max(ahead for _, ahead in self._settings) * step_seconds
+        return max(even, min(queue, longest), LEAST_SECONDS, LEAST_STEPS * step_seconds)
 
     def _rounds(self, lanes: list[Lane], block: float, end: float, first: int) -> None:
         """Alternate; every other round runs backwards, so that none is always the first."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from fastfeed.monitor.summary import READY_NS
 from fastfeed.tuning.ladder import BUSY
 from fastfeed.tuning.result import Point, TuneResult
 
+READY_SECONDS = READY_NS / 1e9
 FED = 0.05
 """Waiting below this share is no concern: TensorFlow's profiler has the same limit."""
 
@@ -49,11 +51,17 @@ def verdict(result: TuneResult, flat: bool) -> str:
     stall = result.measured_stall if result.measured_stall is not None else result.predicted_stall
     if result.workers == 0:
         return _inline(point, stall)
-    if stall is None or stall < FED:
+    if stall is None or stall < FED or _wait_seconds(result, stall) < READY_SECONDS:
         return _fed(result, stall, flat)
     if result.needed_workers is not None and result.needed_workers > result.workers:
         return _input_bound(result, point, stall)
     return _late(result, stall)
+
+
+def _wait_seconds(result: TuneResult, stall: float) -> float:
+    """Return what a batch is waited for; next to nothing is what handing it over takes."""
+    assert result.step is not None
+    return result.step.median * stall / max(1e-9, 1 - stall)
 
 
 def _nothing(result: TuneResult) -> str:
@@ -85,7 +93,11 @@ def _without_step(result: TuneResult, point: Point) -> str:
 
 def _fed(result: TuneResult, stall: float | None, flat: bool) -> str:
     assert result.step is not None
-    waits = "" if stall is None else f"; {percent(stall)} of the time is waiting"
+    waits = ""
+    if stall is not None:
+        waits = f"; {percent(stall)} of the time is waiting"
+        if stall >= FED:
+            waits += f", {duration(_wait_seconds(result, stall))} a batch to hand it over"
     others = " Flat: more workers were not surely better, so the fewest." if flat else ""
     feed = "feeds" if result.workers < 2 else "feed"
     return (
@@ -97,7 +109,8 @@ def _fed(result: TuneResult, stall: float | None, flat: bool) -> str:
 def _input_bound(result: TuneResult, point: Point, stall: float) -> str:
     assert result.step is not None and result.needed_workers is not None
     share = point.batches_per_second.mean * result.step.median
-    made = f"{count(result.workers)} make {share:.2f} of what the step would take"
+    makes = "makes" if result.workers < 2 else "make"
+    made = f"{count(result.workers)} {makes} {share:.2f} of what the step would take"
     if point.cpu_ratio > BUSY:
         more = result.needed_workers - result.workers
         cure = f"The cores are busy: {more} more, for as many workers, or cheaper batches, would do"
