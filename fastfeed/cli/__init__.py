@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from fastfeed.cli import doctor, top, trace
+from fastfeed.cli import bench, doctor, top, trace, tune
 from fastfeed.cli.output import OutputError, ReaderGone
 from fastfeed.doctor.versions import installed
 
@@ -28,9 +28,11 @@ def parser() -> argparse.ArgumentParser:
     version = installed("fastfeed").get("fastfeed", "of unknown version")
     parser.add_argument("--version", action="version", version=f"fastfeed {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    bench.add_to(commands)
     doctor.add_to(commands)
     top.add_to(commands)
     trace.add_to(commands)
+    tune.add_to(commands)
     return parser
 
 
