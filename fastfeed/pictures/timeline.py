@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastfeed.pictures import style
-from fastfeed.pictures.spans import NS, Records, Seconds, Spans, made, seconds, uses
+from fastfeed.pictures.spans import NS, Records, Seconds, Spans, made, seconds, spent, uses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 SECONDS = 3.0
 BAR = 0.8
 """Of the height of a lane."""
-FINEST = 1 / 3000
-"""Of the time shown: less is no distance on a picture."""
 OUTLINED = 1 / 140
 """Of the time shown: bars that are narrower in the mean would be all outline."""
-MOST_BARS = 500
-"""Of a lane; then those that touch each other are drawn as one."""
+MOST_BARS = 400
+"""Of a lane; more would be narrower than two dots."""
+SHARES = 300
+"""Windows of a lane with more bars than that."""
 MOST_LABELS = 36
 MOST_INCHES = 12.0
 EXCEPTION, CRASHED = 1, 3
 """Kinds of record."""
+
+
+Shown = tuple[style.Look, Spans]
+Place = tuple[float, float]
+"""Of a lane: its top and its height."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Lane:
 
     label: str
     height: float
-    bars: list[tuple[style.Look, Spans]]
+    bars: list[Shown]
 
 
 def timeline_picture(records: Records, start: float = 0.0, length: float = SECONDS) -> Figure:
@@ -87,15 +92,19 @@ def draw_timeline(
     style.time_axis(axes, window[1])
     lanes = lanes_of(records)
     heights = np.array([lane.height for lane in lanes])
-    bottoms = np.cumsum(heights) - heights
+    tops = np.cumsum(heights) - heights
     named: set[str] = set()
-    for lane, bottom in zip(lanes, bottoms, strict=True):
-        for look, spans in lane.bars:
-            _draw_bars(axes, look, spans.within(*window), (bottom, BAR * lane.height), named)
-    middles = bottoms + BAR * heights / 2
+    for lane, top in zip(lanes, tops, strict=True):
+        shown = [(look, spans.within(*window)) for look, spans in lane.bars]
+        shown = [(look, spans) for look, spans in shown if spans.starts.size]
+        if sum(spans.starts.size for _, spans in shown) > MOST_BARS:
+            _draw_shares(axes, shown, window, (top, BAR * lane.height), named)
+        else:
+            _draw_bars(axes, shown, window, (top, BAR * lane.height), named)
+    middles = tops + BAR * heights / 2
     _draw_failures(axes, records, window, middles[-1])
     _label(axes, [lane.label for lane in lanes], middles)
-    axes.set_ylim(bottoms[-1] + heights[-1], BAR - 1)  # the first lane on top
+    axes.set_ylim(tops[-1] + heights[-1], BAR - 1)  # the first lane on top
 
 
 def lanes_of(records: Records) -> list[Lane]:
@@ -125,29 +134,51 @@ def lanes_of(records: Records) -> list[Lane]:
 
 
 def _between(records: Records, begin: str, end: str, origin_ns: int) -> Spans:
-    """Return the spans between two times of the records, in the order of time."""
-    order = np.argsort(records[begin])
-    ordered = records[order]
-    return Spans(seconds(ordered, begin, origin_ns), seconds(ordered, end, origin_ns))
+    """Return the spans between two times of the records, in order, without overlaps.
+
+    A copy to a device is issued while others are under way, and waits for them.
+    """
+    ordered = records[np.argsort(records[begin])]
+    starts, stops = seconds(ordered, begin, origin_ns), seconds(ordered, end, origin_ns)
+    stops = np.maximum.accumulate(stops)
+    starts[1:] = np.maximum(starts[1:], stops[:-1])
+    return Spans(starts, stops)
 
 
 def _draw_bars(
-    axes: Axes, look: style.Look, spans: Spans, place: tuple[float, float], named: set[str]
+    axes: Axes, shown: list[Shown], window: tuple[float, float], place: Place, named: set[str]
 ) -> None:
-    """Draw spans as bars at a height, (bottom, height), and name their look once."""
-    spans = spans.chosen(spans.lengths > 0)
-    if not spans.starts.size:
-        return
-    shown = np.diff(axes.get_xlim())[0]
-    area = look.area()
-    if spans.starts.size > MOST_BARS:
-        spans = spans.joined(FINEST * shown)
-    if np.median(spans.lengths) < OUTLINED * shown:
-        area["linewidth"] = 0
-    label = None if look.name in named else look.name
-    bars = list(zip(spans.starts, spans.lengths, strict=True))
-    axes.broken_barh(bars, place, label=label, **area)
+    """Draw a bar for each span."""
+    for look, spans in shown:
+        area = look.area()
+        if np.median(spans.lengths) < OUTLINED * (window[1] - window[0]):
+            area["linewidth"] = 0
+        bars = list(zip(spans.starts, spans.lengths, strict=True))
+        axes.broken_barh(bars, place, label=_name_once(look, named), **area)
+
+
+def _draw_shares(
+    axes: Axes, shown: list[Shown], window: tuple[float, float], place: Place, named: set[str]
+) -> None:
+    """Draw the share of short windows that was spent: bars would be finer than the picture."""
+    edges = np.linspace(*window, SHARES + 1)
+    top, height = place
+    base = np.full(SHARES, top + height)  # heights count downwards
+    for look, spans in shown:
+        above = base - height * spent(spans, edges) / np.diff(edges)
+        axes.stairs(
+            above, edges, baseline=base, fill=True, label=_name_once(look, named),
+            **look.area() | {"linewidth": 0},
+        )  # fmt: skip
+        base = above
+    axes.set_ylabel("height: share of the time")
+
+
+def _name_once(look: style.Look, named: set[str]) -> str | None:
+    """Return the name for the legend, which is to have each only once."""
+    name = None if look.name in named else look.name
     named.add(look.name)
+    return name
 
 
 def _draw_failures(

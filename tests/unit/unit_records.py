@@ -7,15 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RECORD = np.dtype(
-    [
-        *(("sequence", "u8"), ("index", "u8"), ("epoch", "u4"), ("worker", "u2")),
-        *(("attempt", "u1"), ("kind", "u1"), ("bytes", "u8"), ("posted_ns", "u8")),
-        *(("started_ns", "u8"), ("made_ns", "u8"), ("upload_ns", "u8"), ("uploaded_ns", "u8")),
-        *(("asked_ns", "u8"), ("answered_ns", "u8"), ("order_wait_ns", "u8")),
-        ("upload_wait_ns", "u8"),
-    ]
-)
+from fastfeed.monitor.journal import RECORD, Records
+
 START_NS = 10**15  # a machine that has been up for eleven days
 MS = 1_000_000
 
@@ -29,7 +22,7 @@ def simulated(
     upload_ms: float = 0.0,
     epochs: int = 1,
     between_ms: float = 0.0,
-) -> np.ndarray:
+) -> Records:
     """An ordered loader: the first free worker takes the next ticket; one more is posted whenever
     a batch was handed out. The consumer takes `step_ms` for each, and `between_ms` after a pass.
     """
@@ -67,7 +60,7 @@ def _put(record: np.void, **times_ms: float) -> None:
         record[name] = START_NS + round(time * MS)
 
 
-def _add_order_waits(records: np.ndarray) -> None:
+def _add_order_waits(records: Records) -> None:
     """A wait is for the order from the time that a later batch was finished."""
     made = records["made_ns"].astype(np.int64)
     for place, record in enumerate(records):
@@ -75,3 +68,10 @@ def _add_order_waits(records: np.ndarray) -> None:
         if later.size:
             begin = max(int(record["asked_ns"]), int(later.min()))
             record["order_wait_ns"] = max(0, min(made[place], int(record["answered_ns"])) - begin)
+
+
+def times(number: int, mean: float, variation: float, seed: int = 0) -> np.ndarray:
+    """Log-normal times: their mean, and their standard deviation as a share of it."""
+    width = np.sqrt(np.log(1 + variation**2))
+    middle = np.log(mean) - width**2 / 2
+    return np.random.default_rng(seed).lognormal(middle, width, number)
