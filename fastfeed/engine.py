@@ -11,6 +11,8 @@ import weakref
 from typing import Any
 
 from fastfeed import _core
+from fastfeed.autotune.controller import Autotune
+from fastfeed.autotune.options import Elastic
 from fastfeed.devices.cuda import Pinning
 from fastfeed.devices.streams import handle_of, pointers_of
 from fastfeed.devices.target import Target
@@ -21,12 +23,11 @@ from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
 from fastfeed.order import EpochOrder
 from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
-from fastfeed.slots import Slots
+from fastfeed.slots import SlotCount, Slots
 from fastfeed.sources.base import Source
 from fastfeed.sources.recognise import Plan
 from fastfeed.structure import Tree, describe
 from fastfeed.workers.inline import InlinePool
-from fastfeed.workers.pool import Pool
 from fastfeed.workers.process import ProcessPool
 from fastfeed.workers.seeding import EPOCH_HOOK, GlobalNumbers
 from fastfeed.workers.teardown import interpreter_is_ending, undisturbed
@@ -42,6 +43,8 @@ UNORDERED_SLACK = 4
 MOST_WAITING = 64
 """On a GPU; more than a few serve nobody."""
 MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK - MOST_WAITING
+NEVER = 2**63
+"""A ticket number beyond all others."""
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -79,6 +82,7 @@ class Engine:
         seed: int,
         ahead: int,
         ordered: bool,
+        elastic: Elastic | None,
         environment: dict[str, str],
         target: Target,
         hooks: ParentHooks,
@@ -89,9 +93,11 @@ class Engine:
         # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
         # the loader in the thread that waits for a batch.
         self._consumer = threading.RLock()
-        self._ahead = ahead if plan_.workers else 0
-        tickets = ahead + (target.waiting if plan_.workers else 0)
-        self._ring, self._ring_fd = make_ring(tickets, max(1, plan_.workers), name)
+        self._waiting = target.waiting if plan_.workers else 0
+        most_ahead = elastic.most_ahead if elastic else ahead
+        most_workers = elastic.most_workers if elastic else plan_.workers
+        tickets = most_ahead + self._waiting
+        self._ring, self._ring_fd = make_ring(tickets, max(1, most_workers), name)
         self.view = View(self.pid, self._ring_fd)
         self._ordered = ordered
         self._target = target
@@ -99,24 +105,24 @@ class Engine:
         self._pinning: Pinning | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._ring_fd)
-            self._pool = self._make_pool(plan_, seed, environment)
+            self._pool = self._make_pool(plan_, seed, environment, most_workers)
             undo.callback(self._pool.close)
             self._connect_device(ordered)
             undo.pop_all()
         # Until the size of a batch is known, each travels in a segment of its own, which costs
         # more: one a worker is enough to find out.
         self._belt = _core.Belt(self._ring, tickets, min(tickets, max(1, plan_.workers)))
-        self._slots = Slots(
-            ahead + (ON_THEIR_WAY if self._uploads else KEPT[target.framework]),
-            self._pool,
-            self._belt,
-            (lambda: gc.collect(0)) if target.framework == "torch" else None,
-            self._uploads or self._pinning,
-        )
+        self._belt.ahead = ahead + self._waiting
+        kept = ON_THEIR_WAY if self._uploads else KEPT[target.framework]
+        count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
+        collect = (lambda: gc.collect(0)) if target.framework == "torch" else None
+        self._slots = Slots(count, self._pool, self._belt, collect, self._uploads or self._pinning)
         schedule = self._make_schedule(plan_, seed, hooks)
         self.feed = Feed(
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
+        self.autotune = self._make_autotune(elastic, kept) if elastic else None
+        self._look_at = 0 if self.autotune else NEVER
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -142,13 +148,28 @@ class Engine:
             )
         self._pinning = self._uploads.pinning if self._uploads else Pinning(target.device)
 
-    def _make_pool(self, plan_: Plan, seed: int, environment: dict[str, str]) -> Pool:
+    def _make_pool(
+        self, plan_: Plan, seed: int, environment: dict[str, str], most: int
+    ) -> InlinePool | ThreadPool | ProcessPool:
         if not plan_.workers:
             return InlinePool(self._ring, plan_.source, seed)
         if not plan_.processes:
-            return ThreadPool(self._ring, plan_.source, seed, plan_.workers)
+            return ThreadPool(self._ring, plan_.source, seed, plan_.workers, most)
         return ProcessPool(
-            self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment
+            self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment, most
+        )
+
+    def _make_autotune(self, elastic: Elastic, kept: int) -> Autotune:
+        assert not isinstance(self._pool, InlinePool)
+        slots = self._slots
+        return Autotune(
+            elastic,
+            self._pool,
+            self._belt,
+            self.view,
+            ordered=self._ordered,
+            waiting=self._waiting,
+            room=lambda: slots.count - kept,
         )
 
     def _make_schedule(self, plan_: Plan, seed: int, hooks: ParentHooks) -> Schedule:
@@ -167,7 +188,11 @@ class Engine:
     def next(self) -> Opened | None:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
-            return self.feed.next()
+            opened = self.feed.next()
+            if self._belt.posted >= self._look_at:
+                assert self.autotune is not None
+                self._look_at = self.autotune.look()
+            return opened
 
     def record_stream(self, batch: Tree, stream: Any) -> None:
         """Say that a batch is used on a stream of which nobody has been told."""
@@ -206,12 +231,13 @@ class Engine:
             ready=totals.ready,
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,
-            ahead=self._ahead,
+            ahead=self._belt.ahead - self._waiting if self._pool.size else 0,
             ordered=self._ordered,
             slots=self._slots.count,
             slot_bytes=self._slots.slot_bytes,
             device=self._device_stats(),
             view=self.view,
+            advice=self.autotune.advice if self.autotune else "",
         )
 
     def _device_stats(self) -> DeviceStats | None:
@@ -269,7 +295,8 @@ def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
 
 
 def make_ring(ahead: int, workers: int, name: str) -> tuple[_core.Ring, int]:
-    """Make a ring for so many tickets and workers; return it and its memfd. `name`: of the source.
+    """Make a ring for so many tickets and workers, and a source of this name; return it and its
+    memfd.
     """
     entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
     fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))

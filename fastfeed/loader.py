@@ -17,9 +17,12 @@ import operator
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from fastfeed import _core
+from fastfeed.autotune.controller import Autotune
+from fastfeed.autotune.options import Tuning
 from fastfeed.devices.dataset import dataset
 from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
@@ -51,11 +54,12 @@ class Loader:
         * an iterator. It runs in one thread and serves one pass.
     batch_size : int, optional
         Samples a batch.
-    workers : int, optional
+    workers : int or "auto", optional
         0: batches are made by the calling thread, when asked for. Default: 4 for indexable sources
-        and divided generators, 1 for the others.
-    max_queue_size : int
-        Batches ready or in the making ahead of the consumer, at the most.
+        and divided generators, 1 for the others. ``"auto"``: as many as the loop needs, found
+        while it runs; see `autotune`.
+    max_queue_size : int or "auto"
+        Batches ready or in the making ahead of the consumer, at the most. ``"auto"``: found too.
     device : str, optional
         ``"cuda"`` or ``"cuda:1"``: batches are uploaded to this GPU while the model trains, by a
         native thread that needs no GIL, from page-locked slots. Without it batches lie in host
@@ -89,6 +93,12 @@ class Loader:
     worker_env : mapping of str to str, optional
         Environment of the worker processes, on top of the parent's. They get one thread a numeric
         library, no GPU and ``KERAS_BACKEND=numpy`` unless it says otherwise.
+    cpu_ceiling : float, optional
+        Cores' time that ``workers="auto"`` may use; other loads count as well, but are nobody's
+        to bound. Default: all cores but one, which is left to the training.
+    memory_ceiling : int, optional
+        Bytes that the slots of ``max_queue_size="auto"`` may take. Default: 2 GiB, or a tenth of
+        the memory of the machine, or of the cgroup, where that is less.
 
     Raises
     ------
@@ -115,8 +125,8 @@ class Loader:
         self,
         source: Any,
         batch_size: int | None = None,
-        workers: int | None = None,
-        max_queue_size: int = 10,
+        workers: int | Literal["auto"] | None = None,
+        max_queue_size: int | Literal["auto"] = 10,
         device: Any = None,
         framework: str | None = None,
         shuffle: bool = False,
@@ -129,12 +139,13 @@ class Loader:
         device_transform: DeviceTransform | None = None,
         device_synchronise: bool = False,
         stable_addresses: bool = False,
+        cpu_ceiling: float | None = None,
+        memory_ceiling: int | None = None,
     ) -> None:
         if batch_size is not None:
             batch_size = integer("batch_size", batch_size, 1, 2**31)
-        if workers is not None:
-            workers = integer("workers", workers, 0, _core.MAX_WORKERS)
-        max_queue_size = integer("max_queue_size", max_queue_size, 1, MOST_AHEAD)
+        tuning = Tuning.asked(workers, max_queue_size, cpu_ceiling, memory_ceiling)
+        count, ahead = numbers(workers, max_queue_size, tuning)
         seed = integer("seed", seed, 0, 2**64 - 1)
         device_queue_size = integer("device_queue_size", device_queue_size, 1, MOST_WAITING)
         goes_to = target(
@@ -151,17 +162,18 @@ class Loader:
         self.framework = goes_to.framework
         self.device = None if goes_to.device is None else f"cuda:{goes_to.device.ordinal}"
         self._hand_over = goes_to.hand_over
-        options = Options(batch_size, workers, use_multiprocessing, shuffle, seed, drop_last)
+        options = Options(batch_size, count, use_multiprocessing, shuffle, seed, drop_last)
         plan_ = plan(source, options)
+        elastic = tuning.elastic(plan_.workers, ahead, plan_.source.shards)
         self._source = plan_.source
-        self._max_queue_size = max_queue_size
         self._epoch_hooks = ParentHooks(plan_.source, seed)
         self._engine = Engine(
-            plan_,
+            replace(plan_, workers=elastic.workers) if elastic else plan_,
             name=name_of(source),
             seed=seed,
-            ahead=max_queue_size if plan_.workers else 1,
+            ahead=elastic.ahead if elastic else ahead if plan_.workers else 1,
             ordered=ordered,
+            elastic=elastic,
             environment=dict(worker_env or {}),
             target=goes_to,
             hooks=self._epoch_hooks,
@@ -218,6 +230,11 @@ class Loader:
         if self._source.length is None:
             raise TypeError("The length of this source is not known: it is a stream of items.")
         return self._source.length
+
+    @property
+    def autotune(self) -> Autotune | None:
+        """What ``"auto"`` has chosen, and why; None if nothing is tuned."""
+        return self._engine.autotune
 
     @property
     def batches_per_epoch(self) -> int | None:
@@ -347,6 +364,23 @@ class Pass(Iterator[Any]):
 def name_of(source: Any) -> str:
     """Return what people call a source: its class or function."""
     return str(getattr(source, "__qualname__", type(source).__qualname__))
+
+
+def numbers(workers: Any, max_queue_size: Any, tuning: Tuning) -> tuple[int | None, Any]:
+    """Return the workers to plan with (None: as many as is usual) and the batches ahead.
+
+    Raises
+    ------
+    ArgumentError
+        If a number that is not tuned is none, or out of range.
+    """
+    if tuning.workers:
+        workers = tuning.cores  # of a source that is divided among them, once
+    if workers is not None:
+        workers = integer("workers", workers, 0, _core.MAX_WORKERS)
+    if not tuning.ahead:
+        max_queue_size = integer("max_queue_size", max_queue_size, 1, MOST_AHEAD)
+    return workers, max_queue_size
 
 
 def integer(name: str, value: Any, least: int, most: int) -> int:

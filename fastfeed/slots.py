@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from fastfeed._core import (
@@ -32,6 +33,8 @@ NOTE_ROOM = 1024
 """Spare bytes behind the arrays: notes differ a little from batch to batch."""
 GROWTH = 1.25
 """A batch that was too large is probably not the largest."""
+LEAST_AHEAD = 2
+"""One in the making while the other is waited for."""
 FEW = 2
 """With fewer slots than this left to the workers, batches that the user keeps are copied."""
 
@@ -53,13 +56,43 @@ class Reader(Protocol):
         """Forget a segment that no ticket names any more."""
 
 
+@dataclass(frozen=True)
+class SlotCount:
+    """How many slots there are.
+
+    Attributes
+    ----------
+    ahead, kept : int
+        For batches ahead of the consumer, and for those that it keeps.
+    memory_bytes : int or None
+        That those ahead may take: then `ahead` is the most, and there are fewer where they do not
+        fit. None: as many as were asked for.
+    """
+
+    ahead: int
+    kept: int
+    memory_bytes: int | None = None
+
+    @property
+    def most(self) -> int:
+        """However small they are."""
+        return self.ahead + self.kept
+
+    def of(self, slot_bytes: int) -> int:
+        """Return the number of slots of this size."""
+        if self.memory_bytes is None:
+            return self.most
+        fit = min(self.memory_bytes, headroom(LIMITS) // 2) // slot_bytes
+        return self.kept + min(self.ahead, max(LEAST_AHEAD, fit))
+
+
 class Slots:
     """Owns the slots that the belt gives to tickets; gives leases to batches.
 
     Parameters
     ----------
-    count : int
-        Slots in all: those ahead of the consumer and those that it may keep.
+    count : SlotCount
+        How many: those ahead of the consumer and those that it may keep.
     pool, belt : Pool, Belt
         Are told of each new segment.
     collect_garbage : callable or None
@@ -70,13 +103,14 @@ class Slots:
 
     def __init__(
         self,
-        count: int,
+        count: SlotCount,
         pool: Pool,
         belt: Belt,
         collect_garbage: Callable[[], object] | None = None,
         reader: Reader | None = None,
     ) -> None:
-        self.count = count
+        self._count = count
+        self.count = count.most
         self.slot_bytes = 0  # not known yet
         self._pool = pool
         self._belt = belt
@@ -188,6 +222,7 @@ class Slots:
 
     def _make_segment(self, slot_bytes: int) -> None:
         stride = -(-slot_bytes // PAGE) * PAGE
+        self.count = self._count.of(stride)
         fd = self._memory(stride)
         try:
             segment = Segment(fd, stride, self.count, self._poison)

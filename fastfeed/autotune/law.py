@@ -13,8 +13,10 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from fastfeed.autotune.state import Bar, Change, Limits, Rule, State, Trial, Window
-from fastfeed.monitor.sizing import HEADROOM, look_ahead, workers_needed
+from fastfeed.monitor.sizing import look_ahead, workers_needed
 
 SHORT = 0.03
 """More stall than this is to be cured."""
@@ -43,10 +45,30 @@ LEAST_STEP_S = 1e-7
 Answer = tuple[State, Change | None]
 
 
-def first_workers(make_seconds: float, step_seconds: float, limits: Limits) -> int:
-    """Return how many workers to begin with, from the first few batches."""
-    want = workers_needed(make_seconds, max(step_seconds, LEAST_STEP_S), HEADROOM)
-    return max(1, min(want, int(limits.cores), limits.workers))
+def start(state: State, seen: Window, limits: Limits, note: str = "") -> Change | None:
+    """Return the numbers to begin with, from the first few batches; None: those that are.
+
+    Parameters
+    ----------
+    note : str
+        Why the number of workers cannot change, if it cannot.
+    """
+    if not limits.tunes_workers:
+        return remark(Rule.START, state, note) if note else None
+    usual = float(np.median(seen.make_seconds))  # the first one has imports to do
+    want = workers_needed(usual, max(seen.step_seconds, LEAST_STEP_S))
+    most = min(limits.workers, limits.ahead)
+    if seen.worker_cores is None:
+        most = min(most, int(limits.cores))
+    workers = max(state.workers, min(want, most, affordable(state, seen, limits)))
+    if workers == state.workers:
+        return None
+    why = (
+        f"the first batches took {duration(usual)} to make and {duration(seen.step_seconds)} to "
+        f"use, which asks for {want} workers"
+    )
+    ahead = max(state.ahead, workers + 2) if limits.tunes_ahead else state.ahead
+    return Change(Rule.START, workers, min(ahead, limits.ahead), why)
 
 
 def decide(state: State, seen: Window, limits: Limits) -> Answer:
@@ -159,15 +181,18 @@ def remark(rule: Rule, state: State, why: str) -> Change:
 
 
 def obey(state: State, seen: Window, limits: Limits) -> Answer:
-    """Take back workers that use more of the processors than they may."""
+    """Take back what is beyond the ceilings: batches have become larger, or workers busier."""
+    if limits.tunes_ahead and state.ahead > limits.ahead:
+        why = f"there is memory for {limits.ahead} batches ahead"
+        workers = min(state.workers, limits.ahead) if limits.tunes_workers else state.workers
+        return state, Change(Rule.OBEY, workers, limits.ahead, why)
     most = affordable(state, seen, limits)
     if not limits.tunes_workers or state.workers <= most:
         return state, None
-    why = f"the workers may use {limits.cores:.1f} cores"
+    why = f"{most} workers are the most that may be"
     if seen.worker_cores:
         why = f"the workers use {seen.worker_cores:.1f} cores and may use {limits.cores:.1f}"
-    state = replace(state, trial=None)
-    return state, with_workers(Rule.OBEY, state, most, seen, limits, why)
+    return replace(state, trial=None), Change(Rule.OBEY, most, state.ahead, why)
 
 
 def undo(state: State, seen: Window, limits: Limits) -> Answer:

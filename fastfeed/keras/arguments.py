@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.names import Samples
 from fastfeed.loader import Loader
 from fastfeed.sources.recognise import is_indexable
 
+Auto = Literal["auto"]
 OF_A_PYDATASET = ("max_queue_size", "workers", "use_multiprocessing")
 
 
@@ -41,8 +42,8 @@ class LoaderArguments:
         One of `others` is no option of the Loader, or not the caller's to choose.
     """
 
-    max_queue_size: int = 10
-    workers: int = 1
+    max_queue_size: int | Auto = 10
+    workers: int | Auto = 1
     use_multiprocessing: bool = False
     shuffle: bool = True
     others: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +79,8 @@ class LoaderArguments:
         for name, own in options_of_a_pydataset(source).items():
             if options[name] == getattr(LoaderArguments, name):
                 options[name] = own
-        alone = isinstance(source, Iterator) and not is_indexable(source) and self.workers <= 1
+        one = self.workers in (0, 1, "auto")
+        alone = one and isinstance(source, Iterator) and not is_indexable(source)
         if alone and self.use_multiprocessing:
             warnings.warn(
                 f"A {type(source).__name__} cannot be sent to a worker process; it runs in a "

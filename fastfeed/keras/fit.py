@@ -12,7 +12,7 @@ from typing import Any
 
 from fastfeed.errors import ArgumentError
 from fastfeed.keras import legacy
-from fastfeed.keras.arguments import LoaderArguments
+from fastfeed.keras.arguments import Auto, LoaderArguments
 from fastfeed.keras.callbacks import with_ours
 from fastfeed.keras.feeding import (
     Fed,
@@ -38,8 +38,8 @@ def fit_generator(
     validation_steps: float | None = None,
     validation_freq: int | Sequence[int] = 1,
     class_weight: Mapping[int, float] | None = None,
-    max_queue_size: int = 10,
-    workers: int = 1,
+    max_queue_size: int | Auto = 10,
+    workers: int | Auto = 1,
     use_multiprocessing: bool = False,
     shuffle: bool = True,
     initial_epoch: int = 0,
@@ -68,10 +68,11 @@ def fit_generator(
         Batches of one validation.
     class_weight : mapping of int to float, optional
         Weight of each class; multiplied with a sample_weight of the batch.
-    max_queue_size : int
-        Batches that may be ready or in the making ahead of the training step.
-    workers : int
-        Threads or processes that make batches; 0: the calling thread does.
+    max_queue_size : int or "auto"
+        Batches that may be ready or in the making ahead of the training step. ``"auto"``: as many
+        as are needed, found while it trains.
+    workers : int or "auto"
+        Threads or processes that make batches; 0: the calling thread does. ``"auto"``: as above.
     use_multiprocessing : bool
         Processes, not threads.
     shuffle : bool
@@ -135,8 +136,8 @@ def evaluate_generator(
     generator: Any,
     steps: float | None = None,
     callbacks: Sequence[Any] | None = None,
-    max_queue_size: int = 10,
-    workers: int = 1,
+    max_queue_size: int | Auto = 10,
+    workers: int | Auto = 1,
     use_multiprocessing: bool = False,
     verbose: int | str = 0,
     **loader_options: Any,
@@ -177,8 +178,8 @@ def predict_generator(
     generator: Any,
     steps: float | None = None,
     callbacks: Sequence[Any] | None = None,
-    max_queue_size: int = 10,
-    workers: int = 1,
+    max_queue_size: int | Auto = 10,
+    workers: int | Auto = 1,
     use_multiprocessing: bool = False,
     verbose: int | str = 0,
     **loader_options: Any,

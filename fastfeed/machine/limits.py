@@ -48,11 +48,12 @@ def usable_cores(system: System | None = None, affinity: int | None = None) -> f
 
 def quota(system: System) -> float | None:
     """Return the least quota of the cgroups that we are in, in cores; None without one."""
-    limits = [_quota(system, folder) for folder in system.groups("cpu")]
+    limits = [quota_of(system, folder) for folder in system.groups("cpu")]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _quota(system: System, folder: str) -> float | None:
+def quota_of(system: System, folder: str) -> float | None:
+    """Return the quota that one cgroup has, in cores."""
     written = system.text(f"{folder}/cpu.max")  # version 2: "200000 100000" or "max 100000"
     if written:
         most, _, period = written.partition(" ")

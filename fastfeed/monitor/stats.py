@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -100,6 +100,8 @@ class Stats:
         batch has shown how large they are). Those that are not `ahead` are for batches in use.
     device : DeviceStats or None
         What has gone to a GPU.
+    advice : str
+        What live tuning has found and cannot do itself; the verdict says it too.
     """
 
     batches: int
@@ -119,6 +121,7 @@ class Stats:
     slot_bytes: int
     device: DeviceStats | None
     view: View = field(repr=False, compare=False)
+    advice: str = ""
 
     @cached_property
     def records(self) -> Records:
@@ -136,7 +139,8 @@ class Stats:
         one line.
         """
         startup = startup_wait(self.records, self.batches, self.workers)
-        return verdict(self.summary, self.workers, self.ahead, self.ordered, startup)
+        found = verdict(self.summary, self.workers, self.ahead, self.ordered, startup)
+        return replace(found, text=f"{found.text}; {self.advice}") if self.advice else found
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw where the time went, how many batches were ready, and how long they took.

@@ -98,6 +98,7 @@ class ThreadPool(LocalPool):
                     f"{thread.name} has ended unexpectedly; its traceback was printed above."
                 )
             del self._threads[worker]
+            self._ring.reclaim(worker, 0)
             self._ring.reset_worker(worker)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from autotune_plant import Plant, steer
 
-from fastfeed.autotune.law import decide, first_workers
+from fastfeed.autotune.law import decide, start
 from fastfeed.autotune.state import Bar, Limits, Rule, State, Window
 
 SEEDS = range(6)
@@ -91,12 +91,43 @@ def settled(workers: int, ahead: int, **known: object) -> State:
     return State(workers, ahead, settling=0, ahead_due=1000, **known)
 
 
-def test_the_first_number_follows_the_first_batches() -> None:
-    assert first_workers(4.0, 1.0, LIMITS) == 5
-    assert first_workers(40.0, 1.0, LIMITS) == 8
-    assert first_workers(0.001, 1.0, LIMITS) == 1
-    assert first_workers(1.0, 0.0, LIMITS) == 8  # a loop that does nothing
-    assert first_workers(1.0, 1.0, replace(LIMITS, cores=0.5)) == 1
+@pytest.mark.parametrize(
+    ("make", "step", "cores", "first"),
+    [(4.0, 1.0, 8, 5), (40.0, 1.0, 8, 8), (1.0, 0.0, 8, 8), (3.0, 1.0, 2.5, 2)],
+)
+def test_the_first_number_follows_the_first_batches(
+    make: float, step: float, cores: float, first: int
+) -> None:
+    first_ones = seen(make=make, step_seconds=step)
+    change = start(State(1, 4), first_ones, replace(LIMITS, cores=cores))
+    assert change is not None
+    assert (change.rule, change.workers, change.ahead) == (Rule.START, first, max(4, first + 2))
+
+
+def test_workers_that_sleep_are_not_counted_in_cores() -> None:
+    asleep = seen(make=20.0, worker_cores=0.05)
+    change = start(State(1, 4), asleep, replace(LIMITS, cores=1))
+    assert change is not None and change.workers == 22
+    awake = seen(make=20.0, worker_cores=0.95)
+    assert start(State(1, 4), awake, replace(LIMITS, cores=1)) is None
+
+
+def test_one_worker_that_is_enough_stays_alone() -> None:
+    assert start(State(1, 4), seen(make=0.001), LIMITS) is None
+    assert start(State(1, 4), seen(make=9.0), replace(LIMITS, cores=0.5)) is None
+
+
+def test_a_number_that_cannot_change_is_explained() -> None:
+    fixed = replace(LIMITS, tunes_workers=False)
+    assert start(State(3, 5), seen(make=9.0), fixed) is None
+    change = start(State(3, 5), seen(make=9.0), fixed, "because")
+    assert change is not None
+    assert (change.workers, change.ahead, change.reason) == (3, 5, "because")
+
+
+def test_a_queue_for_which_there_is_no_memory_any_more_is_shortened() -> None:
+    state, change = decide(settled(9, 40), seen(make=2.0), replace(LIMITS, ahead=6))
+    assert change is not None and (change.rule, state.workers, state.ahead) == (Rule.OBEY, 6, 6)
 
 
 def test_a_window_that_settles_is_not_looked_at() -> None:
