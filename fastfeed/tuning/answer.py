@@ -68,7 +68,15 @@ class Measured:
         """Return the answer from the real loops; None if there were too few."""
         if len({block.round for block in self.blocks}) < FEWEST_ROUNDS:
             return None
-        return choice.settle(self.blocks)
+        able = [block for block in self.blocks if self._is_able(block.workers)]
+        return choice.settle(able or self.blocks)
+
+    def _is_able(self, workers: int) -> bool:
+        """Return whether so many workers make enough in the long run: a queue hides it for long."""
+        if not workers or self.step_seconds is None:
+            return True
+        made = choice.make_seconds(self.rungs, workers).mean()
+        return bool(made / workers <= choice.AS_GOOD * self.step_seconds)
 
     def final(self) -> Choice | None:
         """Return the answer: from the real loops, else from the times."""

@@ -15,7 +15,8 @@ GAIN = 1.05
 IN_A_ROW = 2
 """So many steps up without use end the ladder; one may be noise."""
 BUSY = 0.95
-"""Cores that are busier than this make no more with more workers."""
+"""Where cores are busier than this, one step up without use is no noise. It may be others who
+keep them busy, so this alone ends nothing."""
 ROOM = 0.8
 """Beyond one and a half workers a core, only those who wait bring more: cores must have room."""
 MOST_WORKERS = 64
@@ -28,8 +29,8 @@ def next_workers(points: Sequence[Point], cores: float, step_seconds: float | No
 
     1, 2, 4, ... up to the cores, one and a half times as many, and on while that helps and cores
     are idle; then the fewest that are enough for the step, or one fewer than the best. The climb
-    ends when twice in a row the rate rose by less than 5 %, or was enough for the step; and when
-    the cores are busy.
+    ends when twice in a row the rate rose by less than 5 %, or was enough for the step; with busy
+    cores, when it rose by less once.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def _above(workers: int, cores: float) -> int:
 def _is_top(rungs: Sequence[Point], cores: float, step_seconds: float | None) -> bool:
     last = rungs[-1]
     above = _above(last.workers, cores)
-    if last.cpu_ratio > BUSY or above > MOST_WORKERS:
+    if above > MOST_WORKERS or (last.cpu_ratio > BUSY and not _gained(rungs)):
         return True
     if above > math.ceil(1.5 * cores) and not (last.cpu_ratio < ROOM and _gained(rungs)):
         return True

@@ -14,6 +14,8 @@ from fastfeed.tuning.result import Block
 ROUNDS = 5
 FEWEST_ROUNDS = 3
 """Fewer do not show what is noise."""
+SETTLING = 0.5
+"""Share of a block that is at most not measured."""
 QUEUES = 2
 """Times that a block uses up a full queue, if there is time for that."""
 LEAST_SECONDS = 0.2
@@ -40,8 +42,8 @@ class Lane:
         self._ready = 0
         self._begun_ns = 0
 
-    def warm_up(self, step: Step, seconds: float) -> None:
-        """Take the first batches, until the queue is what it will be, or for so long."""
+    def settle(self, step: Step, seconds: float) -> None:
+        """Train until the queue has been used up once, or for so long."""
         stop = time.perf_counter() + seconds
         for _ in range(self.ahead + self.workers):
             step(next(self._batches))
@@ -50,8 +52,10 @@ class Lane:
         self._ready = self._view.totals().ready
 
     def run(self, step: Step, seconds: float, number: int) -> Block:
-        """Train for so long."""
+        """Train for so long, and measure all of it but the beginning."""
         self._forget_pause()
+        self.settle(step, SETTLING * seconds)
+        seconds -= SETTLING * seconds
         clock = time.perf_counter
         waited, steps, begun = 0.0, 0, clock()
         self._begun_ns = time.monotonic_ns()
@@ -68,7 +72,10 @@ class Lane:
         return Block(self.workers, self.ahead, number, steps, spent, waited / spent)
 
     def _forget_pause(self) -> None:
-        """Drop what was made since the last turn: the queue is as full as it was then."""
+        """Drop what was made since the last turn: the queue is as full as it was then.
+
+        That slow batches were finished meanwhile cannot be undone: settling is for that.
+        """
         for _ in range(self._view.totals().ready - self._ready):
             next(self._batches)
 
@@ -82,6 +89,18 @@ class Lane:
     def close(self) -> None:
         """End the workers."""
         self._loader.close()
+
+
+def one_block(
+    feeding: Feeding, step: Step, workers: int, ahead: int, seconds: float, number: int
+) -> Block:
+    """Return one block of a loader of its own."""
+    lane = Lane(feeding, workers, ahead)
+    try:
+        lane.settle(step, seconds / 4)
+        return lane.run(step, seconds * 3 / 4, number)
+    finally:
+        lane.close()
 
 
 class Comparison:
@@ -102,7 +121,7 @@ class Comparison:
         self._step = step
         self._settings = lanes
 
-    def go(self, step_seconds: float, seconds: float, first_round: int = 0) -> None:
+    def go(self, step_seconds: float, seconds: float) -> None:
         """Run rounds for about so long.
 
         Parameters
@@ -111,19 +130,16 @@ class Comparison:
             What a step takes, with its waiting, about.
         seconds : float
             In all.
-        first_round : int
-            Number of the first round.
         """
         end = time.perf_counter() + seconds
         with contextlib.ExitStack() as undo:
             lanes = []
+            block = self._block_seconds(step_seconds, seconds)
             for setting in self._settings:
                 lanes.append(Lane(self._feeding, *setting))
                 undo.callback(lanes[-1].close)
-            block = self._block_seconds(step_seconds, seconds)
-            for lane in lanes:
-                lane.warm_up(self._step, block)
-            self._rounds(lanes, block, end, first_round)
+                lanes[-1].settle(self._step, block)
+            self._rounds(lanes, block, end)
 
     def _block_seconds(self, step_seconds: float, seconds: float) -> float:
         """Return how long a block is: long enough to empty a queue, if that leaves some rounds."""
@@ -132,13 +148,13 @@ class Comparison:
         queue = QUEUES * max(ahead for _, ahead in self._settings) * step_seconds
         return max(even, min(queue, longest), LEAST_SECONDS, LEAST_STEPS * step_seconds)
 
-    def _rounds(self, lanes: list[Lane], block: float, end: float, first: int) -> None:
+    def _rounds(self, lanes: list[Lane], block: float, end: float) -> None:
         """Alternate; every other round runs backwards, so that none is always the first."""
         try:
-            for number in range(first, first + ROUNDS):
+            for number in range(ROUNDS):
                 for lane in lanes if number % 2 else reversed(lanes):
-                    if time.perf_counter() + block > end and number > first:
+                    if time.perf_counter() + block > end and number:
                         return
                     self.blocks.append(lane.run(self._step, block, number))
         finally:
-            self.timelines = {lane.workers: lane.timeline() for lane in lanes}
+            self.timelines |= {lane.workers: lane.timeline() for lane in lanes}

@@ -15,18 +15,21 @@ from fastfeed.tuning.consumer import Step
 from fastfeed.tuning.deadline import OutOfTime, alarm
 from fastfeed.tuning.feeding import Feeding
 from fastfeed.tuning.machine import machine, versions
-from fastfeed.tuning.overlap import Comparison
+from fastfeed.tuning.overlap import Comparison, one_block
 from fastfeed.tuning.result import Ended, Point, TuneResult
 from fastfeed.tuning.words import count, duration
 
-CONSUMER, PRODUCER, OVERLAP = 0.15, 0.55, 0.30
-"""Shares of the budget."""
+CONSUMER, PRODUCER, OVERLAP, SWEEP = 0.15, 0.55, 0.30, 0.04
+"""Shares of the budget, at the most; the last one for each length of the queue."""
 SLOW_POINT = 1 / 3
 """Of the producer's share: so long one number of workers may take where batches are slow."""
 WINDOW_SECONDS = 3.0
 START_SECONDS = 0.3
 """Allowed for, for the workers of one measurement to start."""
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 0.4
+"""Less shows nothing."""
+SWEPT = 1000
+"""Rounds from this number on are of their own, and not to be compared."""
 CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.1
 """Kept for the end of workers that are in the middle of something that takes long."""
 SILENT_SECONDS, SILENT_TIMES = 1.0, 10
@@ -206,7 +209,7 @@ class Tuning:
                 "With several ranks, workers and step are measured apart, not together."
             )
             return
-        left = self._end - time.perf_counter() - 2 * SWEEP_SECONDS
+        left = self._end - time.perf_counter() - 2 * SWEEP * self._budget
         self._watcher.begin("workers and step together")
         try:
             self._alternate(step, chosen, min(OVERLAP * self._budget, left))
@@ -236,14 +239,14 @@ class Tuning:
     def _sweep(self, step: Step, chosen: Choice) -> None:
         """Train with shorter queues too, to compare what they wait with the prediction."""
         shorter = {1, chosen.workers} - {0, chosen.ahead} if chosen.workers else set()
-        for number, ahead in enumerate(sorted(shorter), 1):
-            seconds = min(SWEEP_SECONDS, self._end - time.perf_counter())
-            if seconds < SWEEP_SECONDS / 2:
+        for number, ahead in enumerate(sorted(shorter)):
+            seconds = min(SWEEP * self._budget, self._end - time.perf_counter() - START_SECONDS)
+            if seconds < SWEEP_SECONDS:
                 return
             self._watcher.begin(f"max_queue_size={ahead}")
-            comparison = Comparison(self._feeding, step, [(chosen.workers, ahead)])
-            comparison.go(_pace(chosen), seconds, first_round=1000 * number)
-            self._measured.sweep += comparison.blocks
+            self._measured.sweep.append(
+                one_block(self._feeding, step, chosen.workers, ahead, seconds, SWEPT + number)
+            )
 
 
 def _pace(chosen: Choice) -> float:
