@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
 from fastfeed.monitor.diagnose import Diagnosis, diagnose
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
+from fastfeed.passes import Pass
 from fastfeed.sources.recognise import Options, plan
 from fastfeed.sources.streams import IteratorSource
 
@@ -200,7 +201,7 @@ class Loader:
         elif feed.is_over:
             raise self._source.used_up(before=False)
         self._passes += 1
-        latest = Pass(self, self._passes)
+        latest = Pass(self._next, self._passes)
         self._latest = weakref.ref(latest)
         return latest
 
@@ -335,30 +336,6 @@ class Loader:
                 "This loader belongs to the process that made it, and this is a fork of that "
                 "process. Make a loader of its own here."
             )
-
-
-class Pass(Iterator[Any]):
-    """One loop over a loader: one epoch. The loader does not refer to it, or it would take the
-    garbage collector to close a loader that is dropped.
-    """
-
-    def __init__(self, loader: Loader, number: int) -> None:
-        self.number = number
-        self._loader: Loader | None = loader
-
-    def __next__(self) -> Any:
-        if self._loader is None:
-            raise StopIteration
-        return self._loader._next(self)
-
-    def close(self) -> None:
-        """Leave the loop: what is still being made will be dropped."""
-        self._loader = None
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether the loop was not left by `close`."""
-        return self._loader is not None
 
 
 def name_of(source: Any) -> str:

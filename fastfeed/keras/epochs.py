@@ -14,7 +14,8 @@ from typing import Any
 
 from fastfeed.errors import LoaderClosed, RemoteTraceback, SourceError, SourceExhausted
 from fastfeed.keras.peek import Peek
-from fastfeed.loader import Loader, Pass
+from fastfeed.loader import Loader
+from fastfeed.passes import Pass
 
 Transform = Callable[[Any], Any]
 

@@ -8,6 +8,7 @@ from fastfeed._core import END, Claim, Ring
 from fastfeed.order import ItemNumbers
 from fastfeed.sources.base import EndOfItems, Item, Source
 from fastfeed.workers.failures import presentable
+from fastfeed.workers.ranges import in_range
 from fastfeed.workers.seeding import EPOCH_HOOK, GlobalNumbers
 from fastfeed.workers.writer import Room, SlotWriter
 
@@ -44,13 +45,14 @@ class Work:
 
     def run(self) -> None:
         """Work until the ring is stopped."""
+        make = in_range("make", self.make)
         while True:
             try:
                 claim = self._ring.claim(self._worker, IDLE_NS)
             except StopIteration:
                 return
             if claim is not None:
-                self.make(claim)
+                make(claim)
 
     def make_one(self) -> bool:
         """Make one batch if a ticket is open; for the calling thread."""

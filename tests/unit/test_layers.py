@@ -24,7 +24,7 @@ LAYERS = [
     "fastfeed.workers",
     "fastfeed.devices fastfeed.monitor",
     "fastfeed.autotune",
-    "fastfeed.slots fastfeed.schedule",
+    "fastfeed.passes fastfeed.slots fastfeed.schedule",
     "fastfeed.feed",
     "fastfeed.engine",
     "fastfeed.loader",
