@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from fastfeed.errors import ArgumentError, UnsupportedHost
 from fastfeed.keras.wait import RATE, Clocked, WaitClock, Waiting
@@ -42,7 +42,7 @@ class Monitor(Clocked):
 
     def __new__(cls, data: Any = None) -> Monitor:
         """Make it a callback of the Keras that is installed, which is imported only now."""
-        made: Monitor = super().__new__(_callback(cls))
+        made: Monitor = super().__new__(_callback(cast(Any, cls)))
         return made  # and Python calls its __init__
 
     def __init__(self, data: Any = None) -> None:
@@ -124,7 +124,7 @@ def _waiting(data: Any) -> Waiting | None:
 
 
 @cache
-def _callback(monitor: type[Monitor]) -> Any:
+def _callback(monitor: Any) -> Any:
     """Define the class that is a callback too."""
     return type(monitor.__name__, (monitor, _callback_class()), {"__doc__": monitor.__doc__})
 
