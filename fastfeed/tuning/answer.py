@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fastfeed.monitor.journal import Records
@@ -29,9 +30,9 @@ class Measured:
     blocks : list of Block
         Several numbers of workers in turn.
     sweep : list of Block
-        The answer with shorter queues.
-    timelines : dict of int to records
-        The end of the last block, for each number of workers.
+        The answer, also with shorter queues, each in one piece.
+    timeline : records or None
+        Of the answer, without pauses.
     warnings : list of str
     """
 
@@ -40,7 +41,7 @@ class Measured:
     step: StepTimes | None = None
     blocks: list[Block] = field(default_factory=list)
     sweep: list[Block] = field(default_factory=list)
-    timelines: dict[int, Records] = field(default_factory=dict)
+    timeline: Records | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -143,18 +144,20 @@ def answer(measured: Measured, empty: TuneResult) -> TuneResult:
             max_queue_size=final.ahead,
             bound=final.bound,
             predicted_stall=final.stall,
-            measured_stall=_stall(measured.blocks, final.workers),
+            measured_stall=_stall(result.blocks, final),
             step_seconds=final.step_seconds,
             needed_workers=final.needed,
-            timeline=measured.timelines.get(final.workers, empty.timeline),
+            timeline=empty.timeline if measured.timeline is None else measured.timeline,
         )
     flat = outcome is not None and outcome.flat
     return dataclasses.replace(result, verdict=verdict(result, flat))
 
 
-def _stall(blocks: list[Block], workers: int) -> float | None:
-    """Return the share of the time that a loop with so many workers waited."""
-    own = [block for block in blocks if block.workers == workers]
+def _stall(blocks: Sequence[Block], final: Choice) -> float | None:
+    """Return the share of the time that a loop with the answer waited."""
+    own = [
+        block for block in blocks if (block.workers, block.ahead) == (final.workers, final.ahead)
+    ]
     seconds = math.fsum(block.seconds for block in own)
     return math.fsum(block.stall * block.seconds for block in own) / seconds if own else None
 

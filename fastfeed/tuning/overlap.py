@@ -20,7 +20,6 @@ QUEUES = 2
 """Times that a block uses up a full queue, if there is time for that."""
 LEAST_SECONDS = 0.2
 LEAST_STEPS = 5
-TIMELINE_SECONDS = 3.0
 TIMELINE_BATCHES = 2000
 
 
@@ -54,13 +53,13 @@ class Lane:
     def run(self, step: Step, seconds: float, number: int) -> Block:
         """Train for so long, and measure all of it but the beginning."""
         self._forget_pause()
-        self.settle(step, SETTLING * seconds)
-        seconds -= SETTLING * seconds
         clock = time.perf_counter
+        stop = clock() + seconds
+        self.settle(step, SETTLING * seconds)
         waited, steps, begun = 0.0, 0, clock()
         self._begun_ns = time.monotonic_ns()
         now = begun
-        while now < begun + seconds or steps < LEAST_STEPS:
+        while now < stop or steps < LEAST_STEPS:
             batch = next(self._batches)
             waited += clock() - now
             step(batch)
@@ -80,11 +79,11 @@ class Lane:
             next(self._batches)
 
     def timeline(self) -> Records:
-        """Return records of the end of the last turn."""
+        """Return records of the last turn, and of what was made ahead in it; ends the training."""
+        for _ in range(self._view.totals().ready):
+            next(self._batches)
         records = self._view.records()
-        last_ns = int(records["answered_ns"].max(initial=0))
-        since = max(self._begun_ns, last_ns - int(TIMELINE_SECONDS * 1e9))
-        return records[records["asked_ns"] >= since][-TIMELINE_BATCHES:]
+        return records[records["asked_ns"] >= self._begun_ns][:TIMELINE_BATCHES]
 
     def close(self) -> None:
         """End the workers."""
@@ -93,12 +92,12 @@ class Lane:
 
 def one_block(
     feeding: Feeding, step: Step, workers: int, ahead: int, seconds: float, number: int
-) -> Block:
-    """Return one block of a loader of its own."""
+) -> tuple[Block, Records]:
+    """Return one block of a loader of its own, without pauses, and its records."""
     lane = Lane(feeding, workers, ahead)
     try:
-        lane.settle(step, seconds / 4)
-        return lane.run(step, seconds * 3 / 4, number)
+        block = lane.run(step, seconds, number)
+        return block, lane.timeline()
     finally:
         lane.close()
 
@@ -116,7 +115,6 @@ class Comparison:
 
     def __init__(self, feeding: Feeding, step: Step, lanes: Sequence[tuple[int, int]]) -> None:
         self.blocks: list[Block] = []
-        self.timelines: dict[int, Records] = {}
         self._feeding = feeding
         self._step = step
         self._settings = lanes
@@ -150,11 +148,8 @@ class Comparison:
 
     def _rounds(self, lanes: list[Lane], block: float, end: float) -> None:
         """Alternate; every other round runs backwards, so that none is always the first."""
-        try:
-            for number in range(ROUNDS):
-                for lane in lanes if number % 2 else reversed(lanes):
-                    if time.perf_counter() + block > end and number:
-                        return
-                    self.blocks.append(lane.run(self._step, block, number))
-        finally:
-            self.timelines |= {lane.workers: lane.timeline() for lane in lanes}
+        for number in range(ROUNDS):
+            for lane in lanes if number % 2 else reversed(lanes):
+                if time.perf_counter() + block > end and number:
+                    return
+                self.blocks.append(lane.run(self._step, block, number))

@@ -28,6 +28,7 @@ START_SECONDS = 0.3
 """Allowed for, for the workers of one measurement to start."""
 SWEEP_SECONDS = 0.4
 """Less shows nothing."""
+SWEPT_LENGTHS = 3
 SWEPT = 1000
 """Rounds from this number on are of their own, and not to be compared."""
 CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.1
@@ -209,7 +210,7 @@ class Tuning:
                 "With several ranks, workers and step are measured apart, not together."
             )
             return
-        left = self._end - time.perf_counter() - 2 * SWEEP * self._budget
+        left = self._end - time.perf_counter() - SWEPT_LENGTHS * SWEEP * self._budget
         self._watcher.begin("workers and step together")
         try:
             self._alternate(step, chosen, min(OVERLAP * self._budget, left))
@@ -221,7 +222,6 @@ class Tuning:
     def _alternate(self, step: Step, chosen: Choice, seconds: float) -> None:
         comparison = Comparison(self._feeding, step, self._lanes(chosen))
         self._measured.blocks = comparison.blocks
-        self._measured.timelines = comparison.timelines
         comparison.go(_pace(chosen), seconds)
         for block in comparison.blocks[-len(self._lanes(chosen)) :]:
             self._watcher.found(
@@ -237,16 +237,19 @@ class Tuning:
         return [(0, 1), *lanes] if self._measured.inline else lanes
 
     def _sweep(self, step: Step, chosen: Choice) -> None:
-        """Train with shorter queues too, to compare what they wait with the prediction."""
-        shorter = {1, chosen.workers} - {0, chosen.ahead} if chosen.workers else set()
-        for number, ahead in enumerate(sorted(shorter)):
+        """Train without pauses; with shorter queues too, to compare with the prediction."""
+        shorter = sorted({1, chosen.workers} - {0, chosen.ahead}) if chosen.workers else []
+        for number, ahead in enumerate([chosen.ahead, *shorter]):
             seconds = min(SWEEP * self._budget, self._end - time.perf_counter() - START_SECONDS)
             if seconds < SWEEP_SECONDS:
                 return
             self._watcher.begin(f"max_queue_size={ahead}")
-            self._measured.sweep.append(
-                one_block(self._feeding, step, chosen.workers, ahead, seconds, SWEPT + number)
+            block, records = one_block(
+                self._feeding, step, chosen.workers, ahead, seconds, SWEPT + number
             )
+            self._measured.sweep.append(block)
+            if ahead == chosen.ahead:
+                self._measured.timeline = records
 
 
 def _pace(chosen: Choice) -> float:
