@@ -5,8 +5,9 @@
 ...     for x, y in loader:
 ...         step(x, y)
 
-``fastfeed.fit_generator(model, generator, ...)`` trains a Keras model. Importing fastfeed imports
-neither TensorFlow, PyTorch, JAX, CuPy nor Keras.
+``fastfeed.fit_generator(model, generator, ...)`` trains a Keras model, and ``fastfeed.tune(source,
+step)`` finds how many workers it needs. Importing fastfeed imports neither TensorFlow, PyTorch,
+JAX, CuPy nor Keras.
 """
 
 from fastfeed.copying import copyto
@@ -14,6 +15,7 @@ from fastfeed.errors import FastFeedError
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 from fastfeed.loader import Loader
 from fastfeed.structure import ArraySpec
+from fastfeed.tuning.tune import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,4 +27,5 @@ __all__ = [
     "evaluate_generator",
     "fit_generator",
     "predict_generator",
+    "tune",
 ]
