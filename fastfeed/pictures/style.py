@@ -10,6 +10,7 @@ import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,18 +208,15 @@ def amount(seconds: float) -> tuple[float, str]:
     return (1e-6, "us") if seconds > 0 else (1.0, "s")
 
 
+def number(value: float) -> str:
+    """Write a number for people, to three digits, never as a power of ten: ``"98,400"``."""
+    return f"{Decimal(f'{value:.3g}'):,f}"
+
+
 def duration(seconds: float) -> str:
     """Write a duration for people, to three digits: ``"35.2 ms"``."""
-    size, unit = amount(seconds)
-    return f"{seconds / size:.3g} {unit}"
-
-
-def rate(per_second: float) -> str:
-    """Write a rate for people, to three digits, never as a power of ten: ``"98,400"``."""
-    if per_second >= 1000:
-        digits = 3 - len(str(int(per_second)))
-        return f"{round(per_second, digits):,.0f}"
-    return f"{per_second:.3g}"
+    size, unit = amount(float(f"{seconds:.3g}"))  # 0.9999 is a second
+    return f"{number(seconds / size)} {unit}"
 
 
 def save(picture: Figure, path: str | os.PathLike[str]) -> None:

@@ -137,7 +137,7 @@ def _draw_table(
             ink = style.PAPER if rate > 0.65 * most else style.INK
             bold = "bold" if rate == most else "normal"
             axes.text(
-                column, row, style.rate(rate), ha="center", va="center", color=ink,
+                column, row, style.number(rate), ha="center", va="center", color=ink,
                 fontsize=style.SMALL_POINTS, fontweight=bold,
             )  # fmt: skip
 
@@ -202,5 +202,5 @@ def _in_two_lines(name: str) -> str:
 
 def _label(row: Row) -> str:
     if row.copy_limit_ratio is None:
-        return style.rate(row.median)
-    return f"{style.rate(row.median)}  ({row.copy_limit_ratio:.2g} of the copy limit)"
+        return style.number(row.median)
+    return f"{style.number(row.median)}  ({row.copy_limit_ratio:.2g} of the copy limit)"

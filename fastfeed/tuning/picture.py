@@ -78,7 +78,7 @@ def draw_rate(axes: Axes, result: TuneResult) -> None:
     )  # fmt: skip
     if result.step and result.step.median:
         used = 1 / result.step.median
-        name = f"the step uses {style.rate(used)}"
+        name = f"the step uses {style.number(used)}"
         axes.axhline(used, color=style.INK, linestyle="--", linewidth=1.3, label=name)
     axes.axvline(
         result.workers, color=style.GRID, linewidth=8, zorder=0, label=f"workers={result.workers}"

@@ -124,9 +124,9 @@ def _add_points(page: Page, result: TuneResult) -> None:
 def _rate(point: Point) -> tuple[str, ...]:
     return (
         str(point.workers),
-        style.rate(point.batches_per_second.mean),
+        style.number(point.batches_per_second.mean),
         _interval(point.batches_per_second),
-        f"{point.bytes_per_second / 1e6:.4g}",
+        style.number(point.bytes_per_second / 1e6),
         _percent(point.cpu_ratio, 0),
         gib(point.memory_bytes),
         style.duration(point.first_batch_seconds),
@@ -144,7 +144,7 @@ def _making(point: Point) -> tuple[str, ...]:
 def _interval(interval: Interval) -> str:
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return "too few to tell"
-    return f"{style.rate(interval.low)} to {style.rate(interval.high)}"
+    return f"{style.number(interval.low)} to {style.number(interval.high)}"
 
 
 def _add_blocks(page: Page, result: TuneResult) -> None:
