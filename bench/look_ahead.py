@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from bench.harness import LaneError, LaneProcess
-from bench.loop_lane import Task
+from bench.loops import Loops
 from bench.shapes import Shape
 from bench.sheet import Run, Sheet, parser, spread, verdict
 from fastfeed.monitor.sizing import look_ahead
@@ -44,7 +43,7 @@ class Case:
     def shape(self) -> Shape:
         """The work."""
         sleep = LOAD * self.workers * STEP
-        return Shape(self.name, sleep=sleep, variation=self.variation, step=STEP)
+        return Shape("lognormal", sleep=sleep, variation=self.variation, step=STEP)
 
 
 def cases(seconds: float) -> list[Case]:
@@ -57,19 +56,6 @@ def cases(seconds: float) -> list[Case]:
         asked = look_ahead(case.shape.sleeps(), STEP, workers)
         found.append(replace(case, ahead=asked))
     return found
-
-
-def measure(case: Case) -> Run:
-    """Run the loop in a process of its own."""
-    order = {"workers": case.workers, "ahead": case.ahead, "seconds": case.seconds}
-    try:
-        with LaneProcess(Task(case.shape), {}, "bench.loop_lane") as lane:
-            lane.answer()
-            lane.order(json.dumps(order))
-            answer = lane.answer()
-    except LaneError as error:
-        return {"error": str(error)}
-    return {"error": answer["failed"]} if "failed" in answer else answer
 
 
 def lines(sheet: Sheet) -> Iterator[str]:
@@ -141,7 +127,12 @@ def main() -> None:
     given = parser(MODULE, __doc__, rounds=2).parse_args()
     chosen = cases(0.2 if given.quick else SECONDS)
     sheet = Sheet("look-ahead", given, MODULE, {"step seconds": STEP, "load": LOAD})
-    sheet.hold(chosen[:5] if given.quick else chosen, measure)
+    with Loops() as loops:
+
+        def measure(case: Case) -> Run:
+            return loops.measure(case.shape, case.workers, case.ahead, case.seconds)
+
+        sheet.hold(chosen[:5] if given.quick else chosen, measure)
     sheet.publish("Look-ahead, measured and foretold", lines(sheet))
 
 
