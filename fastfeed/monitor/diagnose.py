@@ -25,7 +25,7 @@ from fastfeed.copying import copyto
 from fastfeed.errors import ArgumentError, FastFeedError, SourceError
 from fastfeed.monitor.journal import Records, View
 from fastfeed.monitor.stats import Stats
-from fastfeed.monitor.summary import Summary, summarise
+from fastfeed.monitor.summary import LONG_STEP, Summary, summarise
 from fastfeed.monitor.verdict import Verdict, verdict
 from fastfeed.sources.base import Source
 from fastfeed.sources.indexable import BatchSource
@@ -72,11 +72,11 @@ class Diagnosis:
     steps : int
         Measured, in each of the three runs.
     quiet_seconds, busy_seconds : float
-        T_q and T_b: the step with a batch from memory, while workers rest and while they work;
-        medians, averaged over the rounds.
+        T_q and T_b: the step with a batch from memory, while workers rest and while they work.
     real_seconds : float
-        T: the step with the loader's batches, the median, and the mean wait for them. A mean,
-        because waits may be rare and long.
+        T: the step with the loader's batches, and the wait for them. All three are means, because
+        waits and the turns that workers take on a core may be rare and long; but steps longer than
+        four medians, which something else interrupted, are left out.
     data_stall : Estimate
         (T - T_b) / T, the share of the time that training waits for data.
     interference : Estimate
@@ -340,9 +340,9 @@ def seconds_to_copy(n_bytes: int) -> float:
 
 def figures(runs: list[Run], summary: Summary, judged: Verdict) -> Diagnosis:
     """Return the averages of the rounds, and what they say."""
-    quiet = np.array([np.median(run.quiet) for run in runs])
-    busy = np.array([np.median(run.busy) for run in runs])
-    real = np.array([np.median(run.real) + run.waits.mean() for run in runs])
+    quiet = np.array([mean(run.quiet) for run in runs])
+    busy = np.array([mean(run.busy) for run in runs])
+    real = np.array([mean(run.real) + run.waits.mean() for run in runs])
     return Diagnosis(
         steps=sum(len(run.real) for run in runs),
         quiet_seconds=float(quiet.mean()),
@@ -356,6 +356,11 @@ def figures(runs: list[Run], summary: Summary, judged: Verdict) -> Diagnosis:
         verdict=judged,
         summary=summary,
     )
+
+
+def mean(steps: Floats) -> float:
+    """Return the mean of the steps that nothing interrupted."""
+    return float(steps[steps <= LONG_STEP * np.median(steps)].mean())
 
 
 def jackknife(parts: Floats, wholes: Floats) -> Estimate:

@@ -6,8 +6,8 @@ Thresholds and where they come from
                         highly (``op_stats_to_input_pipeline_analysis.cc``). PyTorch's TensorBoard
                         plugin warns from 5 % on too.
 3 %, 70 %, 90 %         fastfeed's own: from 3 % on a wait is worth a longer queue if workers that
-                        are busy for less than 70 % show that there is room; from 90 % on, they are
-                        what is short.
+                        are busy for less than 70 % show that there is room. Workers that would be
+                        busy for 90 % and more, if the loop never waited, are what is short.
 20 batches              fewer are warm-up: compiling, caches, the first queue.
 """
 
@@ -18,7 +18,7 @@ from typing import Literal
 
 from fastfeed._core import MAX_WORKERS
 from fastfeed.monitor.journal import Records
-from fastfeed.monitor.sizing import look_ahead, workers_needed
+from fastfeed.monitor.sizing import HEADROOM, look_ahead, workers_needed
 from fastfeed.monitor.summary import Summary, ratio
 
 Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
@@ -159,7 +159,7 @@ def _kind(summary: Summary, workers: int, load: float, startup_seconds: float) -
     if summary.upload_ratio > wait / 2:
         return "upload"
     busy = load * (1 - wait)
-    if workers == 0 or busy >= BUSY or (busy >= IDLE and load >= BUSY):
+    if workers == 0 or load > 1 / HEADROOM or (load >= BUSY and busy >= IDLE):
         return "workers" if wait >= MODERATELY else "fed"
     return "tail" if wait >= MODERATELY or busy < IDLE else "fed"
 
