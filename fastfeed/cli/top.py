@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import json
 import math
 import shutil
@@ -12,15 +13,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from fastfeed.cli.output import put
 from fastfeed.monitor.journal import MonitorError
 from fastfeed.top.lines import as_json, lines
 from fastfeed.top.watch import Job, Picture, Watch, jobs
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 DESCRIPTION = """\
 Show what the loaders of a running job do: each worker, what is ready, what the
@@ -93,14 +90,14 @@ def run(options: argparse.Namespace) -> int:
         return _failed(str(error))
     if options.once:
         return _once(watch, options)
+    is_screen = not (options.json or options.plain) and _has_screen()
     try:
-        if not (options.json or options.plain) and _has_screen():
-            _live(watch, options.interval)
-        else:
-            _stream(watch, options)
+        number = _live(watch, options) if is_screen else _stream(watch, options)
     except KeyboardInterrupt:
-        return 0
-    return _failed(f"Process {watch.pid} ({watch.command or 'it'}) has ended.")
+        number = signal.SIGINT
+    if number:
+        return 0 if number == signal.SIGINT else 128 + number
+    return _failed(f"Process {watch.pid} ({watch.command}) has ended.")
 
 
 def _failed(why: str) -> int:
@@ -116,8 +113,8 @@ def _chosen(found: list[Job], is_json: bool) -> int | None:
     """Return the only job's process; list several, and return None."""
     if not found:
         raise MonitorError(
-            "No process of this user has an open loader. Start the job, or name the process of "
-            "another user's as that user or root: fastfeed top PID."
+            "No process of this user has a loader open. Start the job first; for the job of another "
+            "user, use that user or root."
         )
     if len(found) == 1:
         return found[0].pid
@@ -142,7 +139,7 @@ def _once(watch: Watch, options: argparse.Namespace) -> int:
     time.sleep(options.interval)
     picture = watch.look()
     if picture is None:
-        return _failed(f"Process {watch.pid} ({watch.command or 'it'}) has ended.")
+        return _failed(f"Process {watch.pid} ({watch.command}) has ended.")
     if options.json or options.plain or not _has_rich():
         put(_as_text(picture, options.json))
     else:
@@ -150,13 +147,13 @@ def _once(watch: Watch, options: argparse.Namespace) -> int:
     return 0
 
 
-def _stream(watch: Watch, options: argparse.Namespace) -> None:
+def _stream(watch: Watch, options: argparse.Namespace) -> int:
     """Write a text a look, until the process ends."""
     while True:
         time.sleep(options.interval)
         picture = watch.look()
         if picture is None:
-            return
+            return 0
         put(_as_text(picture, options.json))
 
 
@@ -170,10 +167,13 @@ def _drawn(picture: Picture) -> str:
 
     from fastfeed.top.screen import Screen
 
-    console = Console(width=min(shutil.get_terminal_size((80, 24)).columns, WIDEST))
-    with console.capture() as drawn:
-        console.print(Screen(picture))
-    return drawn.get()
+    columns = min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    paper = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
+    console = Console(file=paper, width=columns, force_terminal=Console().is_terminal)
+    console.print(Screen(picture))
+    paper.seek(0)
+    return paper.read()
 
 
 def _has_rich() -> bool:
@@ -192,37 +192,8 @@ def _has_screen() -> bool:
     return not Console().is_dumb_terminal
 
 
-def _live(watch: Watch, interval: float) -> None:
-    """Draw on the terminal's second screen, which comes and goes, until the process ends."""
-    from rich.console import Console
-    from rich.live import Live
+def _live(watch: Watch, options: argparse.Namespace) -> int:
+    """Draw until the process ends, or a signal comes: its number."""
+    from fastfeed.top.live import show
 
-    from fastfeed.top.screen import Screen
-
-    # Names in letters that the terminal does not have must not end this.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, _leave)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})  # taken by _wait
-    console = Console()
-    last = picture = watch.look()
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        while picture is not None:
-            last = picture
-            live.update(Screen(picture), refresh=True)
-            _wait(interval, live)
-            picture = watch.look()
-    if last is not None:
-        console.print(Screen(last))
-
-
-def _wait(seconds: float, live: Live) -> None:
-    """Wait for the next look; draw the last one again when the window changes its size."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        if signal.sigtimedwait([signal.SIGWINCH], left) is not None:
-            live.refresh()
-
-
-def _leave(number: int, frame: object) -> None:
-    """End as the signal asks, and leave the terminal as it was."""
-    raise SystemExit(128 + number)
+    return show(watch, options.interval)

@@ -79,7 +79,9 @@ class Watch:
         self.command = processes.command(pid)
         self._started = processes.started(pid)
         self._histories: dict[int, History] = {}
-        self._take(views_of(pid))  # what is no loader is found out here
+        if self._started is None:  # of one that its parent has not asked about, /proc still tells
+            raise MonitorError(f"There is no process {pid}; it may have ended.")
+        self._take(views_of(pid))
 
     def look(self) -> Picture | None:
         """Return what all loaders do now; None if the process has ended.
@@ -104,7 +106,7 @@ class Watch:
         )
 
     def _has_ended(self) -> bool:
-        return self._started is None or processes.started(self.pid) != self._started
+        return processes.started(self.pid) != self._started
 
     def _take(self, views: list[View]) -> list[Loader]:
         """Look at each loader; forget those that were closed."""

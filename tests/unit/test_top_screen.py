@@ -11,9 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from unit_pictures import VERDICT, loader, picture, worker
 
+from fastfeed.cli.top import _chosen
+from fastfeed.monitor.journal import MonitorError
 from fastfeed.top.lines import as_json, lines
 from fastfeed.top.screen import Screen
-from fastfeed.top.watch import Picture
+from fastfeed.top.watch import Job, Picture
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 MANY = picture(
@@ -161,3 +163,27 @@ def test_json_is_one_line_with_all_values() -> None:
     assert found["pid"] == 12345
     assert found["loaders"][0]["waiting_ratio"] == 0.38
     assert found["loaders"][0]["workers"][1]["busy_ratio"] is None
+
+
+# -- which job, where none is named ------------------------------------------------------------
+
+ONE = Job(7, "python train.py", ["Photos"])
+
+
+def test_the_only_job_is_taken() -> None:
+    assert _chosen([ONE], is_json=False) == 7
+
+
+def test_several_jobs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _chosen([ONE, Job(12345, "python other.py", ["Words", "Dev"])], is_json=False) is None
+    listed = capsys.readouterr().out.splitlines()
+    assert "fastfeed top PID" in listed[0]
+    assert listed[1:] == [
+        "       7  python train.py  (Photos)",
+        "   12345  python other.py  (Words, Dev)",
+    ]
+
+
+def test_no_job_is_said() -> None:
+    with pytest.raises(MonitorError, match="No process of this user has a loader open"):
+        _chosen([], is_json=True)
