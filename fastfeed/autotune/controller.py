@@ -95,8 +95,11 @@ class Autotune:
     @property
     def advice(self) -> str:
         """What would be better and cannot be done from here, in a sentence; empty: nothing."""
-        if self.history and self.history[-1].rule == Rule.NO_USE:
-            return self.history[-1].reason
+        for entry in reversed(self.history):
+            if entry.rule == Rule.NO_USE:
+                return entry.reason
+            if entry.is_change:
+                break
         return ""
 
     @property
@@ -188,8 +191,12 @@ class Autotune:
         self.history.append(
             decision(self._observer.now_s, self._observer.batches, before, change, seen)
         )
-        self._belt.ahead = change.ahead + self._waiting
-        if change.workers > self._pool.size:
-            self._pool.add(change.workers - self._pool.size)
-        for worker in self._pool.workers[change.workers :]:
+        self._resize(change.workers, change.ahead)
+
+    def _resize(self, workers: int, ahead: int) -> None:
+        """Have so many workers, and batches ahead; workers that are too many finish theirs."""
+        self._belt.ahead = ahead + self._waiting
+        if workers > self._pool.size:
+            self._pool.add(workers - self._pool.size)
+        for worker in self._pool.workers[workers:]:
             self._pool.drain(worker)

@@ -51,6 +51,11 @@ class Decision:
     host_cpu: float | None
     worker_cores: float | None
 
+    @property
+    def is_change(self) -> bool:
+        """A number changes; it is not a remark."""
+        return (self.workers, self.ahead) != (self.workers_before, self.ahead_before)
+
     def __str__(self) -> str:
         """Write it for people."""
         numbers = f"{self.workers} workers, {self.ahead} ahead"

@@ -37,6 +37,8 @@ BACKOFF_WINDOWS = 8
 MOST_BACKOFF_WINDOWS = 64
 UNORDERED_SLACK = 6
 """Batches ahead beyond the workers that are enough where order does not matter."""
+LEAST_AHEAD = 10
+"""With shorter queues somebody is woken for each batch. One of 2 kB then takes 10 us, not 6."""
 TOLERANCE = 1.1
 """Measured use of processors wavers by so much."""
 LEAST_STEP_S = 1e-7
@@ -159,7 +161,7 @@ def enough_ahead(state: State, workers: int, seen: Window, limits: Limits) -> in
     if limits.ordered:
         step = max(seen.step_seconds, LEAST_STEP_S)
         answer = look_ahead(seen.recent_make_seconds, step, workers, ENOUGH)
-    return min(answer, limits.ahead)
+    return min(max(answer, LEAST_AHEAD), limits.ahead)
 
 
 def with_workers(

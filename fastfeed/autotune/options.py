@@ -15,8 +15,8 @@ MOST_WORKERS = 32
 workers than there are cores."""
 MOST_AHEAD = 64
 """Where there are no more workers than that is for."""
-FIRST_AHEAD = 4
-"""Until the first batches have shown how long they take."""
+FIRST_AHEAD = 10
+"""As without tuning, until the first batches have shown how long they take."""
 
 
 @dataclass(frozen=True)

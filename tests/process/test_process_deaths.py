@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import random
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from leftovers import eventually, open_descriptors, worker_pids
 from process_sources import Batches, Divided, of_many_sizes, once
-from process_support import assert_same, copied, indices, made_by_hand, outcomes
+from process_support import assert_same, copied, indices, kill_some, made_by_hand, outcomes
 
 from fastfeed import Loader
 from fastfeed.errors import WorkerCrashed, WorkersLost
@@ -68,19 +67,6 @@ def test_the_epoch_after_a_crash_is_whole(tmp_path):
             [0, 1, 3, 4, 5],  # its item 2 had been made ahead
         )
         assert indices(loader) == [0, 1, 2, 3, 4, 5]
-
-
-def kill_some(progress: threading.Event, done: threading.Event) -> None:
-    """Kill a random worker some milliseconds after each batch. (By the clock alone a busy machine
-    would kill them faster than they can begin.)
-    """
-    while not done.wait(random.random() / 50):
-        if not progress.wait(0.05):
-            continue
-        progress.clear()
-        for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
 
 def run_under_fire(deaths: int, ordered: bool, rows: int | Callable[[int], int] = 8) -> None:

@@ -235,4 +235,4 @@ def test_the_review_shortens_a_queue_after_three_equal_answers() -> None:
     for _ in range(31):
         state, change = decide(state, seen(make=1.5, busy=0.75), LIMITS)
         answers += [(state.window, change.rule, change.ahead)] if change else []
-    assert answers == [(21, Rule.REVIEW, 4)]
+    assert answers == [(21, Rule.REVIEW, 10)]
