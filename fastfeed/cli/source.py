@@ -57,8 +57,8 @@ def load_function(text: str) -> Any:
     found = load_object(text)
     if not callable(found):
         raise ArgumentError(
-            f"{_name(text)} is a {type(found).__name__} and no function: it cannot be called with "
-            "a batch.",
+            f"{_name(text)} is no function (its type is {type(found).__name__}): it cannot be "
+            "called with a batch.",
             text,
         )
     return found

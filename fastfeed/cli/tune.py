@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 import sys
@@ -43,6 +44,7 @@ starting it is measured.
 """
 STATUS = {Ended.DONE: 0, Ended.OUT_OF_TIME: 1, Ended.FAILED: 1, Ended.INTERRUPTED: 130}
 WRONG = 2
+MOST_STEP_MS = 1e6
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -117,7 +119,15 @@ def _add_loader(parser: argparse.ArgumentParser) -> None:
 
 def milliseconds(text: str) -> float:
     """Return seconds from milliseconds."""
-    return seconds(0, MOST_SECONDS * 1000)(text) / 1000
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= MOST_STEP_MS:
+        raise argparse.ArgumentTypeError(
+            f"not a number of milliseconds from 0 to {MOST_STEP_MS:g}: {text!r}"
+        )
+    return number / 1000
 
 
 def count(text: str) -> int:

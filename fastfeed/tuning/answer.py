@@ -33,6 +33,8 @@ class Measured:
         The answer, also with shorter queues, each in one piece.
     timeline : records or None
         Of the answer, without pauses.
+    one_stream : bool
+        The source cannot be divided.
     warnings : list of str
     """
 
@@ -42,6 +44,7 @@ class Measured:
     blocks: list[Block] = field(default_factory=list)
     sweep: list[Block] = field(default_factory=list)
     timeline: Records | None = None
+    one_stream: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -135,6 +138,7 @@ def answer(measured: Measured, empty: TuneResult) -> TuneResult:
         points=tuple(measured.points),
         blocks=tuple(measured.blocks + measured.sweep),
         slot_bytes=measured.room.slot_bytes,
+        one_stream=measured.one_stream,
         warnings=(*measured.warnings, *_doubts(measured)),
     )
     if final is not None:

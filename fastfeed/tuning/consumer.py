@@ -57,9 +57,10 @@ class Step:
         try:
             self._function(batch)
         except Exception as error:
+            said = f"{type(error).__name__}: {error}".rstrip(".: ")
             raise StepFailed(
-                f"The step failed with {type(error).__name__}: {error}. It is called with one "
-                "batch, as a loop over the loader would get it."
+                f"The step failed with {said}. It is called with one batch, as a loop over the "
+                "loader would get it."
             ) from error
 
 

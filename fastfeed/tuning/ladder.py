@@ -17,8 +17,9 @@ IN_A_ROW = 2
 BUSY = 0.95
 """Where cores are busier than this, one step up without use is no noise. It may be others who
 keep them busy, so this alone ends nothing."""
-ROOM = 0.8
-"""Beyond one and a half workers a core, only those who wait bring more: cores must have room."""
+SCALING = 0.5
+"""Share of the gain that as many more workers could bring at the most. Beyond one and a half
+workers a core only those who wait for something else reach it."""
 MOST_WORKERS = 64
 INLINE_SECONDS = 0.001
 INLINE_SHARE = 0.05
@@ -27,10 +28,10 @@ INLINE_SHARE = 0.05
 def next_workers(points: Sequence[Point], cores: float, step_seconds: float | None) -> int | None:
     """Return how many workers to measure next; None: the ladder ends here.
 
-    1, 2, 4, ... up to the cores, one and a half times as many, and on while that helps and cores
-    are idle; then the fewest that are enough for the step, or one fewer than the best. The climb
-    ends when twice in a row the rate rose by less than 5 %, or was enough for the step; with busy
-    cores, when it rose by less once.
+    1, 2, 4, ... up to the cores, one and a half times as many, and on while each helps as much as
+    those before; then the fewest that are enough for the step, or one fewer than the best. The
+    climb ends when twice in a row the rate rose by less than 5 %, or was enough for the step; with
+    busy cores, when it rose by less once.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def _is_top(rungs: Sequence[Point], cores: float, step_seconds: float | None) ->
     above = _above(last.workers, cores)
     if above > MOST_WORKERS or (last.cpu_ratio > BUSY and not _gained(rungs)):
         return True
-    if above > math.ceil(1.5 * cores) and not (last.cpu_ratio < ROOM and _gained(rungs)):
+    if above > math.ceil(1.5 * cores) and not scales(rungs):
         return True
     return len(rungs) >= IN_A_ROW and not any(
         _gained(rungs[: end + 1]) and not _is_enough(rungs[end], step_seconds)
@@ -84,6 +85,16 @@ def _gained(rungs: Sequence[Point]) -> bool:
     """Return whether the last one is faster than all before."""
     before = [point.batches_per_second.mean for point in rungs[:-1]]
     return rungs[-1].batches_per_second.mean > GAIN * max(before, default=0.0)
+
+
+def scales(points: Sequence[Point]) -> bool:
+    """Return whether the step up to the most workers brought about what it could."""
+    rungs = sorted((point for point in points if point.workers), key=lambda each: each.workers)
+    if len(rungs) < 2:
+        return True
+    low, high = rungs[-2:]
+    gained = high.batches_per_second.mean / low.batches_per_second.mean - 1
+    return gained >= SCALING * (high.workers / low.workers - 1)
 
 
 def _is_enough(point: Point, step_seconds: float | None) -> bool:

@@ -205,6 +205,8 @@ class TuneResult:
         Samples a batch; None: the source makes batches.
     threads : bool
         Workers were threads.
+    one_stream : bool
+        The source cannot be divided, so that one worker is the most that it can use.
     machine, versions : mapping
         Where it was measured, and with what.
     started : str
@@ -234,6 +236,7 @@ class TuneResult:
     ranks: int = 1
     batch_size: int | None = None
     threads: bool = False
+    one_stream: bool = False
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     started: str = ""

@@ -7,7 +7,7 @@ import math
 import time
 from typing import Any, Protocol
 
-from fastfeed.errors import FastFeedError, OutOfMemory
+from fastfeed.errors import FastFeedError, OutOfMemory, SourceError
 from fastfeed.tuning import choice, consumer, ladder, producer
 from fastfeed.tuning.answer import Measured, answer
 from fastfeed.tuning.choice import Choice, Room
@@ -33,7 +33,7 @@ SWEPT = 1000
 """Rounds from this number on are of their own, and not to be compared."""
 CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.1
 """Kept for the end of workers that are in the middle of something that takes long."""
-SILENT_SECONDS, SILENT_TIMES = 1.0, 10
+SILENT_SECONDS, SILENT_TIMES = 0.5, 20
 """A pause of more than that, and than so many times the longest making, is none of the source's."""
 
 
@@ -73,7 +73,7 @@ class Tuning:
         self._cores = cores / feeding.ranks
         self._budget = budget_seconds
         self._watcher = watcher
-        self._one_stream = False
+        self._too_slow = ""
         self._window = WINDOW_SECONDS
         self._end = 0.0
         self._measured = Measured(
@@ -91,10 +91,10 @@ class Tuning:
         started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         begin = time.perf_counter()
         self._end = begin + self._budget - min(CLOSE_SECONDS, CLOSE_SHARE * self._budget)
-        ended, error = Ended.DONE, ""
         try:
             with alarm(self._end):
                 self._measure(begin)
+            ended, error = Ended.OUT_OF_TIME if self._too_slow else Ended.DONE, self._too_slow
         except OutOfTime:
             ended, error = Ended.OUT_OF_TIME, f"The budget of {self._budget:g} s was used up."
         except KeyboardInterrupt:
@@ -146,7 +146,7 @@ class Tuning:
         one = measured.points[:1]
         if one and ladder.inline_is_worth_it(one[0], measured.step_seconds):
             self._produce(0, end)
-        while time.perf_counter() + START_SECONDS < end and not self._one_stream:
+        while time.perf_counter() + START_SECONDS < end and not self._measured.one_stream:
             workers = ladder.next_workers(measured.points, self._cores, measured.step_seconds)
             if workers is None:
                 return
@@ -167,7 +167,7 @@ class Tuning:
             room = self._measured.room
             self._measured.room = Room(room.memory_bytes, run.slot_bytes, run.kept_slots)
         if run.real_workers < run.workers * self._feeding.ranks:
-            self._one_stream = True
+            self._measured.one_stream = True
             self._measured.warnings.append(
                 "The source is one stream, which runs in one worker. A generator function with "
                 "the parameters shard and num_shards runs in several."
@@ -180,9 +180,10 @@ class Tuning:
         rate = point.batches_per_second.mean
         self._watcher.found(f"{count(point.workers)} alone: {rate:.4g} batches/s")
         if silent_seconds > max(SILENT_SECONDS, SILENT_TIMES * point.make_seconds.max()):
-            self._measured.warnings.append(
-                f"With {count(point.workers)}, no batch came for {duration(silent_seconds)} when "
-                f"{point.batches} had come: an item of the source may hang."
+            raise SourceError(
+                f"With {count(point.workers)}, no batch came for {duration(silent_seconds)} after "
+                "those that are measured: an item of the source hangs, or takes far longer than "
+                "the others."
             )
 
     def _consume(self, step: Step, batch: Any, begin: float) -> None:
@@ -192,9 +193,7 @@ class Tuning:
         times = consumer.measure(step, batch, end, max(end, begin + self._budget / 2))
         self._measured.step = times
         if times is None:
-            self._measured.warnings.append(
-                "Not one step ended in half of the budget, so the answer is without a step."
-            )
+            self._too_slow = "Not one step ended in half of the budget: this is without a step."
         else:
             self._watcher.found(f"the step alone: {duration(times.median)}")
 
@@ -230,7 +229,7 @@ class Tuning:
 
     def _lanes(self, chosen: Choice) -> list[tuple[int, int]]:
         """Return the answer, its neighbours, and the calling thread where that may be best."""
-        most = 1 if self._one_stream else ladder.MOST_WORKERS
+        most = 1 if self._measured.one_stream else ladder.MOST_WORKERS
         near = [each for each in range(chosen.workers - 1, chosen.workers + 2) if 1 <= each <= most]
         longest = self._measured.room.most_ahead
         lanes = [(each, min(longest, max(chosen.ahead, each + choice.SPARE))) for each in near]
@@ -261,4 +260,4 @@ def described(error: Exception) -> str:
     """Say in a sentence what was raised; fastfeed's own errors say it themselves."""
     if isinstance(error, FastFeedError):
         return str(error)
-    return f"The source failed with {type(error).__name__}: {error}"
+    return f"The source failed with {type(error).__name__}: {error}".rstrip(".: ") + "."

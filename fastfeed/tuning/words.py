@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fastfeed.monitor.summary import READY_NS
-from fastfeed.tuning.ladder import BUSY
+from fastfeed.tuning.ladder import BUSY, scales
 from fastfeed.tuning.result import Point, TuneResult
 
 READY_SECONDS = READY_NS / 1e9
@@ -111,15 +111,33 @@ def _input_bound(result: TuneResult, point: Point, stall: float) -> str:
     share = point.batches_per_second.mean * result.step.median
     makes = "makes" if result.workers < 2 else "make"
     made = f"{count(result.workers)} {makes} {share:.2f} of what the step would take"
-    if point.cpu_ratio > BUSY:
-        more = result.needed_workers - result.workers
-        cure = f"The cores are busy: {more} more, for as many workers, or cheaper batches, would do"
-    else:
-        cure = (
-            "More workers made no more although cores were idle: they wait for the same thing "
-            "(a disk, a lock, a server)"
+    cure = _cure(result, result.needed_workers)
+    return f"Input-bound: {percent(stall)} of the time is waiting; {made}. {cure}"
+
+
+def _cure(result: TuneResult, needed: int) -> str:
+    """Say what more workers need, from how the rate grew with them."""
+    if result.one_stream:
+        return f"The source is one stream; divided among {needed} workers it would do."
+    if result.bound == "memory" and result.max_queue_size <= result.workers:
+        return (
+            f"Memory for no more than {result.max_queue_size} batches ahead is what keeps workers "
+            "from working: give it more (--memory), or make batches smaller."
         )
-    return f"Input-bound: {percent(stall)} of the time is waiting; {made}. {cure}."
+    if scales(result.points):
+        return f"It grew with every worker that was tried: {needed} would do."
+    if max(point.cpu_ratio for point in result.points) > BUSY:
+        more = math.ceil(needed - usable(result))
+        return f"The cores are busy: {needed} workers with a core each would do, {more} cores more."
+    return (
+        "More workers made no more although cores were idle: they wait for the same thing (a disk, "
+        "a lock, a server)."
+    )
+
+
+def usable(result: TuneResult) -> float:
+    """Return how many cores a rank has."""
+    return float(result.machine["usable_cores"]) / result.ranks
 
 
 def _late(result: TuneResult, stall: float) -> str:
