@@ -113,8 +113,8 @@ def _chosen(found: list[Job], is_json: bool) -> int | None:
     """Return the only job's process; list several, and return None."""
     if not found:
         raise MonitorError(
-            "No process of this user has a loader open. Start the job first; for the job of another "
-            "user, use that user or root."
+            "No process of this user has a loader open. Start the job first; for another "
+            "user's, use that user or root."
         )
     if len(found) == 1:
         return found[0].pid

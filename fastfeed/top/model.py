@@ -8,7 +8,7 @@ import numpy as np
 
 from fastfeed._core import DATA
 from fastfeed.monitor.journal import Records, WorkerNow
-from fastfeed.monitor.summary import summarise
+from fastfeed.monitor.summary import Summary, summarise
 from fastfeed.monitor.verdict import FEWEST_BATCHES, verdict
 from fastfeed.top.look import WINDOW_NS, History, Look
 
@@ -148,19 +148,21 @@ def loader(history: History, records: Records) -> Loader:
         ahead=totals.ahead,
         replaced=history.replaced,
         workers=[_worker(each, history) for each in look.workers],
-        verdict=_verdict(look, records, recent),
+        verdict=_verdict(look, records, summary),
     )
 
 
-def _verdict(look: Look, records: Records, recent: Records) -> str:
+def _verdict(look: Look, records: Records, recent: Summary) -> str:
     """Judge the last seconds; where batches are rare, as many as it takes to say something."""
-    judged = recent if len(recent) >= FEWEST_BATCHES else records[-FEWEST_BATCHES:]
+    judged = recent
+    if recent.batches < FEWEST_BATCHES:
+        judged = summarise(records[-FEWEST_BATCHES:])
     startup_ns = 0
-    if 0 < len(judged) == look.totals.batches:  # from the first one on
-        startup_ns = judged["answered_ns"][0] - judged["asked_ns"][0]
+    if 0 < judged.batches == look.totals.batches:  # from the first one on
+        startup_ns = records["answered_ns"][0] - records["asked_ns"][0]
     workers = 0 if _by_the_loop(look) else len(look.workers)
     ahead = look.totals.ahead
-    return str(verdict(summarise(judged), workers, ahead, startup_seconds=startup_ns / SECOND))
+    return str(verdict(judged, workers, ahead, startup_seconds=startup_ns / SECOND))
 
 
 def _by_the_loop(look: Look) -> bool:
