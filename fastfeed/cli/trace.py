@@ -74,8 +74,6 @@ def run(options: argparse.Namespace) -> int:
     name = options.output or f"trace-{options.pid}.json"
     try:
         views = views_of(options.pid)
-        if options.seconds:
-            _say(f"Recording process {options.pid} for {options.seconds:g} s; Ctrl-C ends it.")
         with opened(name) as file:  # before the recording: if it fails, it fails now
             recordings = _followed(views, options) if options.seconds else _held(views)
             _check(recordings, options)
@@ -97,6 +95,7 @@ def _followed(views: list[View], options: argparse.Namespace) -> list[Recording]
     recordings = [Recording(view) for view in views]
     started = processes.started(options.pid)
     with suppress(KeyboardInterrupt):
+        _say(f"Recording process {options.pid} for {options.seconds:g} s; Ctrl-C ends it.")
         follow(
             recordings,
             options.seconds,

@@ -69,16 +69,21 @@ def opened(path: Name) -> Iterator[IO[str]]:
     """
     check_name(path)
     try:
-        with _text(path) as file:
-            yield file
+        file = _text(path)
     except OSError as error:
+        raise _failure(path, error) from error
+    try:
+        with file:
+            yield file
+    except BaseException as error:
         _remove(path)
-        raise TraceError(
-            f"The trace {path} cannot be written: {error.strerror or error}."
-        ) from error
-    except BaseException:
-        _remove(path)
+        if isinstance(error, OSError) and not isinstance(error, FastFeedError):
+            raise _failure(path, error) from error
         raise
+
+
+def _failure(path: Name, error: OSError) -> TraceError:
+    return TraceError(f"The trace {path} cannot be written: {error.strerror or error}.")
 
 
 def check_name(path: Name) -> None:
