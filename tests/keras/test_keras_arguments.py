@@ -119,3 +119,27 @@ def test_old_keras_is_told_what_to_install(monkeypatch, make_model):
     monkeypatch.setattr(keras, "__version__", "3.6.0")
     with pytest.raises(UnsupportedHost, match=r'3.6.0 is too old.*pip install "keras>=3.7"'):
         fit_generator(model, Batches())
+
+
+def test_the_numbers_may_be_found_while_it_trains(make_model, monkeypatch):
+    loaders = []
+    monkeypatch.setattr(fastfeed.Loader, "close", noting(loaders, fastfeed.Loader.close))
+    history = fit_generator(make_model(), Batches(), workers="auto", max_queue_size="auto")
+    assert len(history.history["loss"]) == 1
+    assert [loader.autotune is not None for loader in loaders] == [True]
+    with pytest.raises(ArgumentError, match="Received: workers='most'"):
+        fit_generator(make_model(), Batches(), workers="most")
+
+
+def noting(found, method):
+    def call(loader):
+        found.append(loader)
+        method(loader)
+
+    return call
+
+
+def test_a_generator_object_has_one_worker_however_it_is_asked_for(make_model):
+    asked = LoaderArguments(workers="auto", use_multiprocessing=True)
+    with pytest.warns(UserWarning, match="runs in a thread"):
+        assert asked.for_source(endless())["use_multiprocessing"] is False
