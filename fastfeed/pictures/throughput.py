@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_LINES = len(style.LINES)
 OURS = style.Look("fastfeed", "#7fabd6")
 OTHERS = style.Look("others", "#e6eaee")
+LEAST_RATIO = 0.01
+"""Of what copying allows: less says that copies are not what takes the time."""
 LABEL = 34
 """Characters of a line of a loader's name."""
 RATE = "batches a second"
@@ -201,6 +203,7 @@ def _in_two_lines(name: str) -> str:
 
 
 def _label(row: Row) -> str:
-    if row.copy_limit_ratio is None:
+    ratio = row.copy_limit_ratio
+    if ratio is None or ratio < LEAST_RATIO:
         return style.number(row.median)
-    return f"{style.number(row.median)}  ({row.copy_limit_ratio:.2g} of the copy limit)"
+    return f"{style.number(row.median)}  ({ratio:.2f} of the copy limit)"

@@ -152,7 +152,7 @@ def _draw_bars(
     for look, spans in shown:
         area = look.area()
         if np.median(spans.lengths) < OUTLINED * (window[1] - window[0]):
-            area["linewidth"] = 0
+            area |= {"linewidth": 0} if look.hatch else {"linewidth": 0.4, "edgecolor": style.PAPER}
         bars = list(zip(spans.starts, spans.lengths, strict=True))
         axes.broken_barh(bars, place, label=_name_once(look, named), **area)
 
