@@ -26,6 +26,8 @@ LEAST_PATIENCE = 3.0
 """Seconds for an answer, however little time is left."""
 READY_SECONDS, BETWEEN_SECONDS = 0.8, 0.3
 """What a lane takes to get ready, and to settle after a round, about."""
+STARTING_SECONDS, READY, BATCHES_OF_A_ROUND = 2.0, 3, 32
+"""For advice: importing a library, rounds' worth of batches before the first round."""
 
 
 class Contest:
@@ -58,11 +60,13 @@ class Contest:
         self._table, self._deadline, self._progress = table, deadline, progress
         self._lanes: dict[str, LaneProcess] = {}
         self._rows: dict[str, Row] = {}
+        self._share = deadline.left()
 
     def run(self) -> None:
         """Start everybody, let them get ready one after another, then do the rounds."""
         taking_part = [kind for kind in self._kinds if self._enters(kind)]
-        rounds = len(taking_part) * self._settings.repeats
+        self._entered = len(taking_part)
+        rounds = self._entered * self._settings.repeats
         self._progress.part(self._table.title, rounds)
         with ExitStack() as stack:
             for kind in taking_part:
@@ -91,11 +95,20 @@ class Contest:
         if self._work.is_own and kind.fills:  # may draw from its rng what __getitem__ does not
             expected = type(expected)(expected.nbytes)
         settings = self._settings
-        return Task(kind.name, self._work, settings.workers, settings.queue, expected)
+        return Task(
+            kind.name,
+            self._work,
+            settings.workers,
+            settings.queue,
+            self._look.item_seconds,
+            expected,
+        )
 
     def _each(self, what: str, action: Callable[[str], None]) -> None:
-        for name in list(self._lanes):
+        names = list(self._lanes)
+        for done, name in enumerate(names):
             self._progress.now(f"{name} {what}")
+            self._share = self._deadline.left() / (len(names) - done)
             self._try(name, action)
 
     def _try(self, name: str, action: Callable[[str], None]) -> None:
@@ -104,7 +117,7 @@ class Contest:
             action(name)
             return
         except OutOfTime as error:
-            row.status, row.reason = NO_TIME, f"{error}; more time: --seconds"
+            row.status, row.reason = NO_TIME, f"{error}; {self._more()}"
         except WrongBatches as error:
             row.status, row.reason = WRONG, str(error)
         except LaneError as error:
@@ -113,8 +126,14 @@ class Contest:
             row.seconds.clear()  # half a contest is none
         self._lanes.pop(name).end(kindly=False)
 
+    def _more(self) -> str:
+        """Return what to do about too little time."""
+        seconds = max(self._work.step_seconds, self._look.item_seconds) * BATCHES_OF_A_ROUND
+        each = STARTING_SECONDS + (READY + self._settings.repeats) * (seconds + BETWEEN_SECONDS)
+        return f"try --seconds {round(each * self._entered, -1):.0f}, or fewer --loaders"
+
     def _patience(self) -> float:
-        return max(LEAST_PATIENCE, self._deadline.left())
+        return max(LEAST_PATIENCE, self._share)
 
     def _fitting(self) -> float:
         """Return how long rounds may be for all of them to fit into the time that is left."""
@@ -153,7 +172,8 @@ class Contest:
             names = list(self._lanes)
             order.shuffle(names)
             for name in names:
-                if not number or self._deadline.left() > 0:  # everybody gets a round
+                self._share = self._deadline.left()
+                if not number or self._share > 0:  # everybody gets a round
                     self._progress.now(f"{name}, round {number + 1}", 1)
                     self._try(name, self._do_round)
 

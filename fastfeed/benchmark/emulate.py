@@ -82,10 +82,9 @@ class Feeder:
                 row.status = LEFT_OUT
             else:
                 rows.append((kind, row))
-        self._progress.part(self._emulation.accelerator, len(rows))
         for kind, row in rows:
+            self._progress.part(f"{self._emulation.accelerator} with {kind.name}", 0)
             self._try(kind, row)
-            self._progress.now(f"{kind.name}: {row.fed} kept fed", 1)
 
     def _try(self, kind: LoaderKind, row: FedRow) -> None:
         try:
@@ -123,7 +122,14 @@ class Feeder:
 
     def _task(self, kind: LoaderKind) -> Task:
         settings, expected = self._settings, self._look.expected
-        return Task(kind.name, self._work, settings.workers, settings.queue, expected)
+        return Task(
+            kind.name,
+            self._work,
+            settings.workers,
+            settings.queue,
+            self._look.item_seconds,
+            expected,
+        )
 
     def _has_room(self, more: int, row: FedRow) -> bool:
         """Tell whether so many accelerators more fit into memory.

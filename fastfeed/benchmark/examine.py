@@ -22,7 +22,7 @@ from fastfeed.sources.streams import is_divisible
 
 BATCHES = 12
 AGAIN = 2
-LONGEST = 3.0
+LONGEST = 1.5
 """Seconds of asking for batches; slow sources are checked with fewer."""
 
 

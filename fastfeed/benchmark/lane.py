@@ -12,6 +12,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +26,11 @@ from fastfeed.benchmark.task import Load, Task
 
 FEWEST, MOST = 16, 400_000
 """Timed batches of a round."""
-FEWEST_STEPS = 8
-LONG_STEP = 0.05
-"""Seconds from which on the consumer's step says how long a batch takes, and few are timed."""
+FEWEST_SLOW = 8
+SLOW = 0.05
+"""Seconds a batch from which on few are timed, and none to find out how many fit into a round."""
+RAISED = re.compile(r"^\w+(?:Error|Exception): .*$", re.MULTILINE)
+"""The last line of a traceback, which libraries put into the text of an error of their own."""
 SPARE = 2
 """Untimed batches besides those that may be ready beforehand."""
 
@@ -89,8 +92,9 @@ class Lane:
 
     def _length(self, seconds: float) -> int:
         """Return how many batches an epoch must have for a round of so many seconds."""
-        step, fewest = self._task.work.step_seconds, FEWEST_STEPS
-        if step < LONG_STEP:
+        task, fewest = self._task, FEWEST_SLOW
+        step = max(task.work.step_seconds, task.item_seconds / task.workers)
+        if step < SLOW:
             short, fewest = self._untimed + FEWEST, FEWEST
             with self._opened(short) as opened:
                 step = self._timed(opened, short)
@@ -168,5 +172,6 @@ def root_cause(error: BaseException) -> str:
         if type(inner).__name__ == "RemoteTraceback":  # holds text, and no error
             break
         error = inner
-    text = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {text[0]}".rstrip(": ")
+    found = RAISED.findall(str(error)) or str(error).strip().splitlines() or [""]
+    said = found[-1] if RAISED.match(found[-1]) else f"{type(error).__name__}: {found[0]}"
+    return said.rstrip(": ")

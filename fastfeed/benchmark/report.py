@@ -112,13 +112,13 @@ def fed_first(emulation: Emulation) -> list[FedRow]:
 
 def about(table: Table) -> str:
     """Return what a reader must know about one table."""
-    text = f"{size(table.batch_bytes)} a batch"
+    text = f"{size(table.batch_bytes)} a batch, made in {short(1e3 * table.make_seconds)} ms"
     if table.copy_bytes_per_second:
         text += f", copy limit {table.copy_bytes_per_second / 1e9:.1f} GB/s"
     if table.step_seconds:
         text += f", at most {1 / table.step_seconds:,.0f} batches/s because of the step"
     if not table.compared:
-        text += ", contents not compared: they differ from call to call"
+        text += ", contents not compared: they, or their order, differ from call to call"
     return text
 
 

@@ -78,6 +78,8 @@ class Table:
         Whether the contents of batches were compared, not their number and bytes alone.
     copy_bytes_per_second : float
         How fast this machine copies into shared memory: the limit of who copies once. 0: not known.
+    make_seconds : float
+        That one process takes to make a batch, about.
     step_seconds : float
         That the consumer takes for a batch.
     rows : list of Row
@@ -87,6 +89,7 @@ class Table:
     title: str
     batch_bytes: int
     compared: bool
+    make_seconds: float = 0.0
     copy_bytes_per_second: float = 0.0
     step_seconds: float = 0.0
     rows: list[Row] = field(default_factory=list)

@@ -11,7 +11,7 @@ from fastfeed.benchmark.contest import Contest
 from fastfeed.benchmark.emulate import Feeder
 from fastfeed.benchmark.examine import Look, SourceFailed, look
 from fastfeed.benchmark.loaders import LoaderKind
-from fastfeed.benchmark.process import LaneError, LaneProcess, OutOfTime
+from fastfeed.benchmark.process import LaneEnded, LaneError, LaneProcess, OutOfTime
 from fastfeed.benchmark.results import Emulation, Report, Table
 from fastfeed.benchmark.settings import Deadline, Progress, Settings
 from fastfeed.benchmark.task import WorkSpec
@@ -80,6 +80,8 @@ def examined(name: str, settings: Settings, progress: Progress) -> Look:
                 f"{name} gave no batches within {patience:.0f} s. See that its first items come "
                 "quickly, or try it with a smaller part of the data."
             ) from None
+        except LaneEnded as error:
+            raise SourceFailed(f"Asking {name} for batches: {error}.") from None
         except LaneError as error:
             raise SourceFailed(str(error)) from None
 
@@ -98,6 +100,7 @@ def begun_table(spec: WorkSpec, seen: Look) -> Table:
         f"{title} ({seen.layout})" if spec.is_own else title,
         seen.expected.nbytes[0],
         bool(seen.expected.checksums),
+        make_seconds=seen.item_seconds,
         step_seconds=spec.step_seconds,
     )
 

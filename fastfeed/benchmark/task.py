@@ -74,6 +74,8 @@ class Task:
     work : WorkSpec
     workers, queue : int
         As in `Setting`.
+    item_seconds : float
+        That a batch takes to be made, about.
     expected : Expected
     """
 
@@ -81,6 +83,7 @@ class Task:
     work: WorkSpec
     workers: int
     queue: int
+    item_seconds: float
     expected: Expected
 
     def dumps(self) -> str:

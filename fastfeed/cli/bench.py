@@ -42,8 +42,8 @@ examples:
   fastfeed bench --emulate resnet50-h100 --loaders plain,torch,fastfeed
 
 Exit status: 0; 1 if a loader failed or delivered wrong batches, or if your
-source fails; 2 for wrong arguments, or where a file cannot be written; 130
-after Ctrl-C, with what was measured until then. See docs/bench.md.
+source fails or is none; 2 for wrong arguments, or where a file cannot be
+written; 130 after Ctrl-C, with what was measured until then.
 """
 NOT_DONE = 2
 QUEUE = 10

@@ -101,10 +101,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def _draw(path: Path, report: Report) -> None:
-    from fastfeed.pictures.style import save
+    from fastfeed.pictures.style import NotSaved, save
     from fastfeed.pictures.throughput import Row, bench_picture
 
-    save(bench_picture([Row(**row) for row in picture_rows(report)]), path)
+    try:
+        save(bench_picture([Row(**row) for row in picture_rows(report)]), path)
+    except NotSaved as error:
+        raise OutputError(str(error)) from None
 
 
 def _cannot(path: Path, error: OSError) -> OutputError:

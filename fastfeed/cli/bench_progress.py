@@ -46,7 +46,7 @@ class Shown:
     def part(self, title: str, rounds: int) -> None:
         """Begin a part of so many rounds."""
         if self._bar is None:
-            _say(f"measuring {title}: {rounds} rounds at the most")
+            _say(f"measuring {title}" + (f": {rounds} rounds at the most" if rounds else ""))
             return
         if self._task is not None:
             self._bar.remove_task(self._task)

@@ -9,10 +9,10 @@ from fastfeed.benchmark.report import about, about_emulation, cells, fed_first, 
 from fastfeed.benchmark.results import LEFT_OUT, MEASURED, Emulation, FedRow, Row, Table
 from fastfeed.cli.output import Styled
 
-WIDE = 79
+WIDE = 80
 """Columns from which on a row is one line."""
 HEADS = ("loader", "batches/s", "min to max", "n", "of limit", "CPU ms", "PSS MB", "first s")
-WIDTHS = (16, 10, 18, 3, 9, 8, 7, 8)
+WIDTHS = (17, 10, 18, 3, 9, 8, 7, 8)
 SHOWN = (0, 1, 2, 3, 5, 6, 7, 8)
 """Which of a row's cells."""
 PROBLEM = "bold red"
