@@ -86,6 +86,11 @@ class LaneProcess:
         self._selector.close()
         self._errors.close()
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def order(self, what: str = "") -> None:
         """Tell the lane to go on; `what` is a line that tells it more."""
         self._process.stdin.write(f"{what}\n".encode())
