@@ -6,7 +6,6 @@ import argparse
 import importlib.util
 import io
 import json
-import math
 import shutil
 import signal
 import sys
@@ -14,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from fastfeed.cli.arguments import failed, pid, seconds
 from fastfeed.cli.output import put
 from fastfeed.monitor.journal import MonitorError
 from fastfeed.top.lines import as_json, lines
@@ -31,7 +31,6 @@ user's, or has ended; 2 for wrong arguments, or where the output cannot be
 written. The screen needs rich: pip install 'fastfeed[cli]'
 """
 SHORTEST_S, LONGEST_S = 0.1, 3600.0
-FAILED = 1
 WIDEST = 120
 
 
@@ -44,10 +43,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="process of the job")
+    parser.add_argument("pid", nargs="?", type=pid, metavar="PID", help="process of the job")
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=seconds(SHORTEST_S, LONGEST_S),
         default=1.0,
         metavar="SECONDS",
         help="between looks (default 1)",
@@ -61,33 +60,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.set_defaults(run=run)
 
 
-def _pid(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
-        raise argparse.ArgumentTypeError(f"not the number of a process: {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not SHORTEST_S <= seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(
-            f"not a number of seconds from {SHORTEST_S:g} to {LONGEST_S:g}: {text!r}"
-        )
-    return seconds
-
-
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit status."""
     try:
-        pid = options.pid or _chosen(jobs(), options.json)
-        if pid is None:
+        chosen = options.pid or _chosen(jobs(), options.json)
+        if chosen is None:
             return 0
-        watch = Watch(pid)
+        watch = Watch(chosen)
     except MonitorError as error:
-        return _failed(str(error))
+        return failed(str(error))
     if options.once:
         return _once(watch, options)
     is_screen = not (options.json or options.plain) and _has_screen()
@@ -97,13 +78,7 @@ def run(options: argparse.Namespace) -> int:
         number = signal.SIGINT
     if number:
         return 0 if number == signal.SIGINT else 128 + number
-    return _failed(f"Process {watch.pid} ({watch.command}) has ended.")
-
-
-def _failed(why: str) -> int:
-    if sys.stderr is not None:
-        print(f"fastfeed: {why}", file=sys.stderr)
-    return FAILED
+    return failed(f"Process {watch.pid} ({watch.command}) has ended.")
 
 
 # -- which job ------------------------------------------------------------------------------
@@ -139,7 +114,7 @@ def _once(watch: Watch, options: argparse.Namespace) -> int:
     time.sleep(options.interval)
     picture = watch.look()
     if picture is None:
-        return _failed(f"Process {watch.pid} ({watch.command}) has ended.")
+        return failed(f"Process {watch.pid} ({watch.command}) has ended.")
     if options.json or options.plain or not _has_rich():
         put(_as_text(picture, options.json))
     else:

@@ -38,11 +38,8 @@ def _facts(loader: Loader) -> Iterator[str]:
     if loader.ahead:
         yield f"{words.ready(loader)} ready"
     yield f"workers: {words.counted(loader.workers)}"
-    if loader.replaced:
-        yield words.replaced(loader)
     for worker in loader.workers:
         if words.takes_long(worker, loader):
             yield f"worker {worker.worker} {words.doing(worker)}"
-        if worker.grows_bytes_per_second:
-            yield f"worker {worker.worker} {words.growing(worker)}"
+    yield from words.notes(loader)
     yield loader.verdict

@@ -9,7 +9,7 @@ import numpy as np
 from fastfeed._core import DATA
 from fastfeed.monitor.journal import Records, WorkerNow
 from fastfeed.monitor.summary import Summary, summarise
-from fastfeed.monitor.verdict import FEWEST_BATCHES, verdict
+from fastfeed.monitor.verdict import FEWEST_BATCHES, startup_wait, verdict
 from fastfeed.top.look import WINDOW_NS, History, Look
 
 SECOND = 1_000_000_000
@@ -23,8 +23,10 @@ class Worker:
     ----------
     worker, pid : int
         Its number; its process, which with threads is the job's own.
-    state : {"making", "idle", "starting", "gone"}
-        "gone": the process has ended and was not replaced yet.
+    state : {"making", "idle", "gone", "absent"}
+        "gone": the process has ended just now. "absent": it has not asked for work yet, has ended
+        and was not replaced (that is done when the loop waits), or was sent home
+        (``workers="auto"``); then there is no `pid` either.
     index, epoch : int or None
         The item that is being made.
     making_seconds : float or None
@@ -157,12 +159,10 @@ def _verdict(look: Look, records: Records, recent: Summary) -> str:
     judged = recent
     if recent.batches < FEWEST_BATCHES:
         judged = summarise(records[-FEWEST_BATCHES:])
-    startup_ns = 0
-    if 0 < judged.batches == look.totals.batches:  # from the first one on
-        startup_ns = records["answered_ns"][0] - records["asked_ns"][0]
-    workers = 0 if _by_the_loop(look) else len(look.workers)
-    ahead = look.totals.ahead
-    return str(verdict(judged, workers, ahead, startup_seconds=startup_ns / SECOND))
+    workers = 0 if _by_the_loop(look) else sum(worker.pid > 0 for worker in look.workers)
+    startup = startup_wait(records, look.totals.batches, workers)
+    in_it = startup if judged.batches == look.totals.batches else 0.0
+    return str(verdict(judged, workers, look.totals.ahead, startup_seconds=in_it))
 
 
 def _by_the_loop(look: Look) -> bool:
@@ -237,7 +237,7 @@ def _worker(worker: WorkerNow, history: History) -> Worker:
 
 def _state(worker: WorkerNow, look: Look) -> str:
     if not worker.pid:
-        return "starting"
+        return "absent"
     if worker.pid not in look.memory:
         return "gone"
     return "making" if worker.making_since_ns else "idle"

@@ -27,7 +27,7 @@ SHADES, ASCII_SHADES = "█▓░·", "#=-."
 SHADE_STYLES = ("red", "yellow", "magenta", "dim")
 HIGHLY, MODERATELY = 0.20, 0.05
 """Input-bound: shares of waiting from which TensorFlow's profiler says so."""
-STATE_STYLES = {"making": "green", "idle": "dim", "starting": "cyan", "gone": "bold red"}
+STATE_STYLES = {"making": "green", "idle": "dim", "gone": "bold red"}
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,18 @@ class _Drawing:
         return bar.append(self._shades[-1] * (width - full), "dim").append(said, "default")
 
     def _workers(self, loader: Loader) -> Iterator[RenderableType]:
-        shown = loader.workers
+        shown = present = words.present(loader)
         if len(shown) > self.rows:
             shown = shown[: max(0, self.rows - 1)]
         if shown:
             yield self._table(shown, loader)
-        others = loader.workers[len(shown) :]
+        others = present[len(shown) :]
         if others:
             yield Text(_rest(others, bool(shown)))
-        if loader.replaced:
-            yield Text(words.replaced(loader), style="bold yellow")
-        for worker in loader.workers:
-            if worker.grows_bytes_per_second:
-                said = f"worker {worker.worker}: its memory {words.growing(worker)}"
-                yield Text(said, style="bold yellow")
+        for note in words.notes(loader):
+            yield Text(note, style="bold yellow")
+        if words.absent(loader):
+            yield Text(words.absent(loader), style="dim")
 
     def _table(self, workers: list[Worker], loader: Loader) -> Table:
         wide = self.columns >= NARROW

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from fastfeed.monitor.verdict import plural
 from fastfeed.top.model import Loader, Worker
 
 LONG_S = 1.0
@@ -83,7 +85,20 @@ def counted(workers: list[Worker]) -> str:
     return ", ".join(f"{numbers[state]} {state}" for state in STATES if numbers[state])
 
 
-STATES = ("making", "idle", "starting", "gone")
+STATES = ("making", "idle", "gone", "absent")
+
+
+def present(loader: Loader) -> list[Worker]:
+    """Return the workers of whom there is something to say."""
+    return [worker for worker in loader.workers if worker.state != "absent"]
+
+
+def absent(loader: Loader) -> str:
+    """Say who is not there; nothing if all are."""
+    number, of = len(loader.workers) - len(present(loader)), len(loader.workers)
+    if number == of and not loader.batches:
+        return "no worker has started yet"
+    return f"{number} of {of} workers not started, ended or sent home" if number else ""
 
 
 def causes(loader: Loader) -> list[tuple[str, float]]:
@@ -108,13 +123,12 @@ def ready(loader: Loader) -> str:
     return f"{loader.ready} of {loader.ahead}"
 
 
-def growing(worker: Worker) -> str:
-    """Say how fast a worker's memory grows: ``grows 120 MiB/min``."""
-    return f"grows {worker.grows_bytes_per_second * 60 / (1 << 20):.0f} MiB/min"
-
-
-def replaced(loader: Loader) -> str:
-    """Say how many workers were replaced: ``2 workers ended and were replaced``."""
-    if loader.replaced == 1:
-        return "1 worker ended and was replaced"
-    return f"{loader.replaced} workers ended and were replaced"
+def notes(loader: Loader) -> Iterator[str]:
+    """Say what a table of workers does not show."""
+    if loader.replaced:
+        others = "others took their places" if loader.replaced > 1 else "another took its place"
+        yield f"{plural(loader.replaced, 'worker')} ended, and {others}"
+    for worker in loader.workers:
+        if worker.grows_bytes_per_second:
+            mib = worker.grows_bytes_per_second * 60 / (1 << 20)
+            yield f"worker {worker.worker}: its memory grows {mib:.0f} MiB/min"

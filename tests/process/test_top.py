@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from process_scripts import Script
 from process_support import in_a_fork
 
 from fastfeed.monitor.journal import views_of
+from fastfeed.top.model import Loader
 from fastfeed.top.watch import Watch, jobs
 
 SLOW_ITEM = """
@@ -179,6 +181,20 @@ def test_each_loader_of_a_job_is_shown(several: int) -> None:
     for name in ("Validation", "Inline"):
         assert {worker["pid"] for worker in found[name]["workers"]} == {several}
     assert found["Inline"]["production_ratio"] > 0
+
+
+def test_a_worker_that_dies_is_seen_to_be_replaced(stuck: int) -> None:
+    watch = Watch(stuck)
+
+    def seen() -> Loader:
+        picture = watch.look()
+        assert picture is not None
+        return picture.loaders[0]
+
+    (victim,) = (worker for worker in seen().workers if worker.state == "idle")
+    os.kill(victim.pid, signal.SIGKILL)
+    assert eventually(lambda: seen().replaced == 1)
+    assert seen().workers[victim.worker].pid not in (0, victim.pid)
 
 
 def test_one_screen_in_a_pipe_is_plain_and_complete(several: int) -> None:

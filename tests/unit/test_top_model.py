@@ -221,7 +221,7 @@ def test_what_a_worker_makes_and_for_how_long() -> None:
     ("now", "memory", "state"),
     [
         (worker(), True, "idle"),
-        (worker(pid=0), True, "starting"),
+        (worker(pid=0), True, "absent"),
         (worker(making_since_ns=NOW - MS), False, "gone"),
     ],
 )

@@ -28,7 +28,7 @@ TROUBLE = picture(
         replaced=2,
         workers=[
             worker(0, making_seconds=8.3, grows_bytes_per_second=2e6),
-            worker(1, "starting", pid=0, busy_ratio=None, private_bytes=None),
+            worker(1, "absent", pid=0, busy_ratio=None, private_bytes=None),
             worker(2, "gone", private_bytes=None),
         ],
     )
@@ -64,8 +64,9 @@ def test_everything_is_said_whatever_the_width(columns: int) -> None:
         "31.0 batches/s, 149 MB/s", "step 23 ms", "making a batch 110 ms",
         "first batch after 1.2 s",
         "38 % of the last 10 s, now for 2.3 s", "production 30 %", "order 6 %", "upload 2 %",
-        "4 of 10", "8.3 s !", "starting", "gone", "97 %", "210.0 MiB",
-        "worker 0: its memory grows 114 MiB/min", "2 workers ended and were replaced",
+        "4 of 10", "8.3 s !", "gone", "1 of 3 workers not started, ended or sent home", "97 %",
+        "210.0 MiB",
+        "worker 0: its memory grows 114 MiB/min", "2 workers ended, and others took their places",
     ):  # fmt: skip
         assert text in said
 
@@ -73,7 +74,7 @@ def test_everything_is_said_whatever_the_width(columns: int) -> None:
 def test_a_wide_screen_has_process_numbers_and_rates() -> None:
     text = "\n".join(drawn(TROUBLE, 80))
     assert re.search(r"0 +making #1200 for 8.3 s ! +97 % +7.80 +210.0 MiB +4000$", text, re.M)
-    assert re.search(r"1 +starting +- +7.80 +- +-$", text, re.M)
+    assert re.search(r"2 +gone +97 % +7.80 +- +4002$", text, re.M)
     assert "3.00 GiB resident" in text
     assert "4000" not in "\n".join(drawn(TROUBLE, 40))
 
@@ -134,6 +135,11 @@ def test_a_loader_that_has_given_nothing_yet() -> None:
     assert "epoch" not in text
 
 
+def test_workers_that_take_long_to_start() -> None:
+    waiting = loader(batches=0, workers=[worker(number, "absent", pid=0) for number in range(3)])
+    assert "no worker has started yet" in drawn(picture(waiting))
+
+
 def test_a_job_between_two_loaders() -> None:
     assert "No loader is open in this process now." in drawn(picture())
     assert next(lines(picture())).endswith(" no loader is open")
@@ -150,8 +156,9 @@ def test_a_line_a_loader() -> None:
 def test_the_line_names_what_is_unusual() -> None:
     (line,) = lines(TROUBLE)
     for text in (
-        "waits for 2.3 s now", "worker 0 making #1200 for 8.3 s", "worker 0 grows 114 MiB/min",
-        "1 making, 1 starting, 1 gone", "2 workers ended and were replaced",
+        "waits for 2.3 s now", "worker 0 making #1200 for 8.3 s",
+        "worker 0: its memory grows 114 MiB/min",
+        "1 making, 1 gone, 1 absent", "2 workers ended, and others took their places",
     ):  # fmt: skip
         assert f"{text}; " in line
 
