@@ -28,6 +28,8 @@ BUSY = 0.85
 """Workers that are busy for less of their time are not what is missing."""
 FULL = 0.90
 """Of the host's processors: with more workers, the training's own threads would wait."""
+LIGHT = 0.1
+"""Cores. A worker that uses less waits for something else, and can do so on a full host."""
 USEFUL = 0.25
 """Of the gain that would be in proportion: with less, more workers are of no use."""
 PATIENCE = 3
@@ -224,7 +226,7 @@ def undo(state: State, seen: Window, limits: Limits) -> Answer:
 def grow(state: State, seen: Window, limits: Limits) -> Answer:
     """Take more workers where batches come too late and the workers are why."""
     new = more_workers(state, seen, limits)
-    if not lacks_workers(state, seen) or new <= state.workers or is_full(seen):
+    if not lacks_workers(state, seen) or new <= state.workers or is_full(state, seen):
         return state, None
     why = (
         f"{seen.stall:.0%} waiting; {duration(state.make_seconds)} to make a batch and "
@@ -250,9 +252,11 @@ def more_workers(state: State, seen: Window, limits: Limits) -> int:
     return min(max(wanted(state, seen), state.workers + 1), 2 * state.workers, most)
 
 
-def is_full(seen: Window) -> bool:
+def is_full(state: State, seen: Window) -> bool:
     """Tell whether the host has no processor left for another worker."""
-    return seen.host_cpu is not None and seen.host_cpu >= FULL
+    if seen.host_cpu is None or seen.host_cpu < FULL:
+        return False
+    return seen.worker_cores is None or seen.worker_cores >= LIGHT * state.workers
 
 
 def compare_with_none(state: State, seen: Window, limits: Limits) -> Answer:
@@ -275,7 +279,7 @@ def explain(state: State, seen: Window, limits: Limits) -> Answer:
     if not lacks_workers(state, seen):
         return state, None
     waits = f"{seen.stall:.0%} waiting; "
-    if is_full(seen):
+    if is_full(state, seen):
         why = f"{waits}the processors are {seen.host_cpu:.0%} busy: more workers cannot help"
         return state, remark(Rule.SHORT, state, why)
     want = wanted(state, seen)

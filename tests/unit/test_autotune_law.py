@@ -6,37 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from autotune_plant import Plant, steer
 
+from bench.plant import COURSES, Plant, run_course, steer
 from fastfeed.autotune.law import decide, start
 from fastfeed.autotune.state import Bar, Limits, Rule, State, Window
 
 SEEDS = range(6)
-PLANTS = {
-    # name: plant, cores that the workers may use, first workers, stall of the last windows
-    "enough cores": ({"make": lambda w: 8, "cores": 16}, 16, 10, 0.01),
-    "from one worker": ({"make": lambda w: 8, "cores": 16}, 16, 1, 0.01),
-    "half a step": ({"make": lambda w: 0.5, "cores": 16}, 16, 1, 0.01),
-    "load goes up": ({"make": lambda w: 4 if w < 30 else 10, "cores": 16}, 16, 5, 0.013),
-    "load goes down": ({"make": lambda w: 10 if w < 30 else 3, "cores": 16}, 16, 13, 0.01),
-    "comes and goes": ({"make": lambda w: 2 if 20 <= w < 40 else 8, "cores": 16}, 16, 10, 0.02),
-    "slow ones": ({"make": lambda w: 4, "cores": 16, "tail": 0.01}, 16, 6, 0.03),
-    "wide spread": ({"make": lambda w: 6, "cores": 16, "spread": 1.0}, 16, 8, 0.03),
-    "asleep on two cores": ({"make": lambda w: 8, "cores": 2, "cpu": 0.02}, 1, 1, 0.01),
-    # four cores make half of what the step eats: 50 % is the least there is
-    "four cores": ({"make": lambda w: 8, "cores": 4}, 4, 3, 0.52),
-    "four unknown cores": ({"make": lambda w: 8, "cores": 4, "knows_cpu": False}, 4, 3, 0.52),
-}  # fmt: skip
+LEAST = {"8 steps, 4 cores": 0.5, "8 steps, 4 cores, processors not seen": 0.5}
+"""What four cores that make half of what the loop uses cannot avoid."""
 
 
-@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("name", COURSES)
 def test_a_simulated_loader_is_steered_to_where_it_should_be(name: str) -> None:
-    plant, cores, workers, stall = PLANTS[name]
-    limits = Limits(workers=32, cores=cores, ahead=64)
-    courses = [
-        steer(Plant(seed=seed, **plant), limits, workers, max(4, workers + 2)) for seed in SEEDS
-    ]
-    assert np.mean([course.late_stall for course in courses]) <= stall
+    courses = [run_course(name, seed) for seed in SEEDS]
+    assert np.mean([course.late_stall for course in courses]) <= LEAST.get(name, 0.0) + 0.02
     assert max(len(course.changes) for course in courses) <= 10
     assert all(len(course.stalls) == 60 for course in courses)
 
@@ -154,6 +137,8 @@ def test_workers_and_queue_grow_together() -> None:
         ({"worker_cores": 4.0}, replace(LIMITS, cores=6), 6),
         ({"worker_cores": 0.1}, LIMITS, 8),
         ({"host_cpu": 0.95}, LIMITS, 4),
+        ({"host_cpu": 0.95, "worker_cores": 0.8}, LIMITS, 4),
+        ({"host_cpu": 0.95, "worker_cores": 0.2}, LIMITS, 8),  # others' load, and they sleep
         ({}, replace(LIMITS, tunes_workers=False), 4),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -103,8 +104,8 @@ class Plant:
 class Course:
     """What came of it."""
 
-    stalls: list[float]
-    changes: list[tuple[int, Change]]
+    stalls: list[float]  # of each window
+    changes: list[tuple[int, Change]]  # with their windows
     remarks: list[Change]
     final: State
 
@@ -117,15 +118,42 @@ class Course:
 def steer(plant: Plant, limits: Limits, workers: int, ahead: int, windows: int = 60) -> Course:
     """Let the law steer the plant."""
     state = State(workers, ahead)
-    course = Course([], [], [], state)
+    stalls, changes, remarks = [], [], []
     for window in range(windows):
         seen = plant.run(state)
-        course.stalls.append(seen.stall)
+        stalls.append(seen.stall)
         before = (state.workers, state.ahead)
         state, change = decide(state, seen, limits)
         if change is not None and (change.workers, change.ahead) != before:
-            course.changes.append((window, change))
+            changes.append((window, change))
         elif change is not None:
-            course.remarks.append(change)
-    course.final = state
-    return course
+            remarks.append(change)
+    return Course(stalls, changes, remarks, state)
+
+
+MOST_WORKERS, MOST_AHEAD = 32, 64
+COURSES: dict[str, tuple[dict[str, Any], int]] = {
+    # what the plant is like, and the workers to begin with; times in steps
+    "8 steps a batch, 16 cores": ({"make": lambda w: 8, "cores": 16}, 10),
+    "the same, from one worker": ({"make": lambda w: 8, "cores": 16}, 1),
+    "8 steps, 4 cores": ({"make": lambda w: 8, "cores": 4}, 3),
+    "8 steps, 4 cores, processors not seen": (
+        {"make": lambda w: 8, "cores": 4, "knows_cpu": False},
+        3,
+    ),
+    "half a step": ({"make": lambda w: 0.5, "cores": 16}, 1),
+    "4, then 10 steps": ({"make": lambda w: 4 if w < 30 else 10, "cores": 16}, 5),
+    "10, then 3 steps": ({"make": lambda w: 10 if w < 30 else 3, "cores": 16}, 13),
+    "8, 2, then 8 steps": ({"make": lambda w: 2 if 20 <= w < 40 else 8, "cores": 16}, 10),
+    "4 steps, 1 % ten times slower": ({"make": lambda w: 4, "cores": 16, "tail": 0.01}, 6),
+    "6 steps, spread 1.0": ({"make": lambda w: 6, "cores": 16, "spread": 1.0}, 8),
+    "8 steps, 98 % asleep, 2 cores": ({"make": lambda w: 8, "cores": 2, "cpu": 0.02}, 1),
+}
+"""What the law is tried on: `spread` is 0.4 where nothing else is said."""
+
+
+def run_course(name: str, seed: int, windows: int = 60) -> Course:
+    """Steer one of `COURSES`."""
+    plant, workers = COURSES[name]
+    limits = Limits(MOST_WORKERS, plant["cores"], MOST_AHEAD)
+    return steer(Plant(seed=seed, **plant), limits, workers, max(4, workers + 2), windows)
