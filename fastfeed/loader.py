@@ -28,7 +28,8 @@ from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
 from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine, ParentHooks
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
-from fastfeed.monitor.diagnose import Diagnosis, diagnose
+from fastfeed.monitor.diagnose import diagnose
+from fastfeed.monitor.diagnosis import Diagnosis
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
 from fastfeed.passes import Pass

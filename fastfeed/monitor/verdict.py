@@ -13,7 +13,7 @@ Thresholds and where they come from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fastfeed._core import MAX_WORKERS
@@ -140,6 +140,14 @@ def startup_wait(records: Records, batches: int, workers: int) -> float:
     return float((first["answered_ns"] - first["asked_ns"]).sum()) / 1e9
 
 
+def slow_upload(found: Verdict, share: float) -> Verdict:
+    """Return the verdict on a loop that does not wait itself: its steps do, on the device, where
+    they wait for their batches for this share of the time.
+    """
+    text = f"the steps wait on the device, {percent(share)} of the time, for uploads: {SMALLER}"
+    return replace(found, kind="upload", text=text)
+
+
 def _load(summary: Summary, workers: int) -> float:
     """Return how busy workers would be if the loop never waited; above 1 they cannot keep up.
     Pauses of the loop, such as validation, are not in it.
@@ -172,6 +180,7 @@ def _ahead_needed(summary: Summary, workers: int, ordered: bool) -> int:
 
 # -- sentences ------------------------------------------------------------------------------
 
+SMALLER = "send uint8 and cast on the device (device_transform)"
 Pair = tuple[int, int]
 """Workers and batches ahead: those there are, or those that would do."""
 
@@ -193,8 +202,7 @@ def _start_up(summary: Summary, now: Pair, needed: Pair) -> str:
 
 
 def _upload(summary: Summary, now: Pair, needed: Pair) -> str:
-    cure = "send uint8 and cast on the device (device_transform)"
-    return f"{parts(summary)}; the way to the device is too slow: {cure}"
+    return f"{parts(summary)}; the way to the device is too slow: {SMALLER}"
 
 
 def _workers(summary: Summary, now: Pair, needed: Pair) -> str:

@@ -37,3 +37,18 @@ def test_the_batch_that_is_used_again_takes_up_no_buffer(
     with Loader(Batches(12), device="cuda", workers=1, stable_addresses=stable) as loader:
         assert loader.diagnose(lambda batch: time.sleep(0.002), FEW).steps == FEW
         assert indices(loader) == list(range(12))
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_steps_that_wait_on_the_gpu_for_uploads_are_told(gpu: Gpu, slow: bool) -> None:
+    """The loop is handed batches before they have arrived."""
+
+    def step(batch: Any) -> None:
+        gpu.synchronise()  # the stream that batches are handed to
+        time.sleep(0.005)
+
+    gpu.lib.sim_slowness(20_000 if slow else 0)  # us, in the mean
+    with Loader(Batches(12), device="cuda", workers=2) as loader:
+        found = loader.diagnose(step, FEW)
+    assert (found.verdict.kind == "upload") == slow
+    assert ("send uint8" in str(found)) == slow
