@@ -32,6 +32,7 @@ from fastfeed.monitor.diagnose import diagnose
 from fastfeed.monitor.diagnosis import Diagnosis
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
+from fastfeed.monitor.trace import write_trace
 from fastfeed.passes import Pass
 from fastfeed.sources.recognise import Options, plan
 from fastfeed.sources.streams import IteratorSource
@@ -312,6 +313,12 @@ class Loader:
         latest = self._latest()
         looping = latest is not None and latest.is_open and not self._engine.feed.is_over
         return diagnose(self, step, n, self._source, looping)
+
+    def trace(self, path: str | os.PathLike[str], seconds: float | None = None) -> int:
+        """Write what became of the last batches, for https://ui.perfetto.dev; return how many.
+        `fastfeed.monitor.trace.write_trace` describes `path` and `seconds`.
+        """
+        return write_trace(self._view(), path, seconds)
 
     def _view(self) -> View:
         """Return a look at the journal, for what draws or writes it."""
