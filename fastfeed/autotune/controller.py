@@ -118,8 +118,8 @@ class Autotune:
         self._observer.begin()
 
     def __repr__(self) -> str:
-        state = "frozen" if self._frozen else f"{len(self.history)} decisions"
-        return f"Autotune({self.workers} workers, {self.ahead} ahead; {state})"
+        state = "; frozen" if self._frozen else ""
+        return f"Autotune(workers={self.workers}, ahead={self.ahead}{state})"
 
     # -- for the loop -----------------------------------------------------------------------
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
+import subprocess
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +137,19 @@ def test_it_says_so_where_no_workers_would_be_better(short_windows):
             next(batches)
         assert loader.autotune.advice.startswith("workers=0 would be faster: making a batch takes")
         assert str(loader.stats().verdict).endswith(loader.autotune.advice)
+
+
+def test_the_example_of_the_page_prints_what_it_says(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "autotune.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "example.py").write_text(example)
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    first, last = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
+    as_shown = re.sub(r"\d+(\.\d+)?", r"\\d+(\\.\\d+)?", re.escape(shown).replace(r"\.", "."))
+    assert re.fullmatch(as_shown, f"{first}\n{last}\n"), done.stdout + done.stderr
 
 
 def test_nothing_is_tuned_unless_asked_for():
