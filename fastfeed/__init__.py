@@ -10,12 +10,16 @@ step)`` finds how many workers it needs. Importing fastfeed imports neither Tens
 JAX, CuPy nor Keras.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fastfeed.copying import copyto
 from fastfeed.errors import FastFeedError
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 from fastfeed.loader import Loader
 from fastfeed.structure import ArraySpec
-from fastfeed.tuning.tune import tune
+
+if TYPE_CHECKING:
+    from fastfeed.tuning.tune import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,3 +33,12 @@ __all__ = [
     "predict_generator",
     "tune",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what workers never need when it is first asked for: each of them pays for the rest."""
+    if name != "tune":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastfeed.tuning.tune import tune
+
+    return tune
