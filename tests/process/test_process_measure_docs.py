@@ -39,9 +39,8 @@ def shape(line):
 
 
 def test_the_example_of_the_measuring_page_prints_what_the_page_shows(tmp_path):
-    page = (DOCS / "measure.md").read_text()
-    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    printed = printed_by(example("measure.md"), tmp_path).splitlines()
+    shown = block("measure.md", "text")
+    printed = printed_by(block("measure.md", "python"), tmp_path).splitlines()
     assert len(printed) == len(shown.splitlines())
     for line, wanted in zip(printed, shown.splitlines(), strict=True):
         if not wanted.startswith(("input-bound", "time:")):
@@ -56,7 +55,7 @@ def test_each_kind_of_verdict_and_only_those_are_on_the_page():
 
 
 def test_the_example_of_the_prometheus_page_runs(tmp_path):
-    printed_by(example("prometheus.md").replace("9464", "0"), tmp_path)
+    printed_by(block("prometheus.md", "python").replace("9464", "0"), tmp_path)
     assert "fastfeed_batches_total" in (tmp_path / "fastfeed.prom").read_text()
 
 
