@@ -121,7 +121,7 @@ class Engine:
         self.feed = Feed(
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
-        self.autotune = self._make_autotune(elastic, kept) if elastic else None
+        self.autotune = self._make_autotune(elastic) if elastic else None
         self._look_at = 0 if self.autotune else NEVER
         try:
             layout = plan_.source.layout()
@@ -159,7 +159,7 @@ class Engine:
             self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment, most
         )
 
-    def _make_autotune(self, elastic: Elastic, kept: int) -> Autotune:
+    def _make_autotune(self, elastic: Elastic) -> Autotune:
         assert not isinstance(self._pool, InlinePool)
         slots = self._slots
         return Autotune(
@@ -169,7 +169,7 @@ class Engine:
             self.view,
             ordered=self._ordered,
             waiting=self._waiting,
-            room=lambda: slots.count - kept,
+            room=lambda: slots.count - slots.kept,
         )
 
     def _make_schedule(self, plan_: Plan, seed: int, hooks: ParentHooks) -> Schedule:
@@ -234,6 +234,7 @@ class Engine:
             ahead=self._belt.ahead - self._waiting if self._pool.size else 0,
             ordered=self._ordered,
             slots=self._slots.count,
+            slots_kept=self._slots.kept if self._pool.size else self._slots.count,
             slot_bytes=self._slots.slot_bytes,
             device=self._device_stats(),
             view=self.view,

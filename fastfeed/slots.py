@@ -99,6 +99,13 @@ class Slots:
         Called when slots run low, for frameworks that leave batches in reference cycles.
     reader : Reader or None
         Is told of each new segment too.
+
+    Attributes
+    ----------
+    count, kept : int
+        Slots there are, and those of them that the consumer may keep.
+    slot_bytes : int
+        Of each; 0 as long as the size of a batch is not known.
     """
 
     def __init__(
@@ -111,7 +118,8 @@ class Slots:
     ) -> None:
         self._count = count
         self.count = count.most
-        self.slot_bytes = 0  # not known yet
+        self.kept = count.kept
+        self.slot_bytes = 0
         self._pool = pool
         self._belt = belt
         self._collect_garbage = collect_garbage

@@ -97,7 +97,9 @@ class Stats:
         Batches come in the order of their index.
     slots, slot_bytes : int
         Batches that fit into shared memory at the same time, and bytes of each (0 until the first
-        batch has shown how large they are). Those that are not `ahead` are for batches in use.
+        batch has shown how large they are).
+    slots_kept : int
+        Of those, for batches in use. With ``max_queue_size="auto"`` some more may be free.
     device : DeviceStats or None
         What has gone to a GPU.
     advice : str
@@ -118,6 +120,7 @@ class Stats:
     ahead: int
     ordered: bool
     slots: int
+    slots_kept: int
     slot_bytes: int
     device: DeviceStats | None
     view: View = field(repr=False, compare=False)
@@ -200,8 +203,9 @@ class Stats:
 
     def __str__(self) -> str:
         """Write the totals for people."""
-        in_use = self.slots - self.ahead
-        sizes = f"({self.ahead} ahead + {in_use} in use + {self._makers} of the workers' own)"
+        free = self.slots - self.ahead - self.slots_kept
+        kept = f"{self.slots_kept} in use" + (f" + {free} free" if free else "")
+        sizes = f"({self.ahead} ahead + {kept} + {self._makers} of the workers' own)"
         memory = "a batch, of a size not known yet"
         if self.slot_bytes:
             memory = f"{gib(self.slot_bytes)} = {gib(self.memory_bytes)} at the most"

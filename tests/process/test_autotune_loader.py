@@ -99,6 +99,8 @@ def test_the_ceilings(short_windows):
         stats = loader.stats()
         assert stats.slots == 200_000 // stats.slot_bytes + 4
         assert stats.ahead <= stats.slots - 4
+        free = stats.slots - 4 - stats.ahead
+        assert (f"{stats.ahead} ahead + 4 in use + {free} free" in str(stats)) == (free > 0)
     with Loader(Batches(10_000, burn), workers="auto", cpu_ceiling=0.5) as loader:
         run(loader, 150)
         assert loader.stats().workers == 1
