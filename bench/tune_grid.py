@@ -1,7 +1,7 @@
-"""``python -m bench.tune_grid``: ``fastfeed tune`` against all of a grid, on four shapes of work.
+"""``python -m bench.tune_grid``: `fastfeed.tune` against all of a grid, on four shapes of work.
 
-For each shape (`shapes.py`) every number of workers is measured with every queue; the command is
-given the same source and step, and a budget. Then the best cells of the grid and tune's answer run
+For each shape (`shapes.py`) every number of workers is measured with every queue; tune is given the
+same source and step, and a budget. Then the best cells of the grid and tune's answer run
 again, in turn, since the best of many cells is one that was lucky. The distance is the time a step
 with tune's answer over that of the best of them.
 """
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
 
-from bench.harness import ROOT
+from bench.apart import run_apart
 from bench.loops import Loops
 from bench.shapes import CPU_BOUND, HEAVY_TAIL, SHAPES, SLEEP_BOUND, STEADY, Shape
 from bench.sheet import Run, Sheet, parser, spread, verdict
@@ -58,29 +55,16 @@ def compete(sheet: Sheet, shape: Shape, given: Namespace, loops: Loops) -> None:
     sizes = product(WORKERS[shape], QUEUES)
     seconds, again = (0.15, 0.15) if given.quick else (GRID_SECONDS, AGAIN_SECONDS)
     cells = [Case(shape.name, GRID, workers, ahead, seconds) for workers, ahead in sizes]
-    sheet.hold(cells[:3] if given.quick else cells, measure, rounds=1)
+    sheet.hold(cells[:1] if given.quick else cells, measure, rounds=1)
     sheet.hold([Case(shape.name, TUNE)], lambda case: tuned(shape, given.budget), rounds=1)
     names = contenders(sheet, shape)
     sheet.hold([Case(shape.name, AGAIN, *name, again) for name in names], measure)
 
 
 def tuned(shape: Shape, budget: float) -> Run:
-    """Run the command on a shape and return its answer."""
-    source = f"bench.shapes:{shape.name.lower().replace(' ', '_').replace('-', '_')}"
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-m", "fastfeed", "tune", source, "--step-ms", f"{1e3 * shape.step:g}",
-            "--budget", f"{budget:g}", "--out", folder,
-        ]  # fmt: skip
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=3 * budget + 60
-        )
-        file = Path(folder, "tune.json")
-        if not file.exists():
-            return {"error": (done.stderr.strip().splitlines() or ["no answer"])[-1]}
-        found = json.loads(file.read_text())
-    wanted = ("workers", "max_queue_size", "predicted_stall", "measured_stall", "ended", "seconds")
-    return {name: found[name] for name in wanted}
+    """Tune a shape in a process of its own and return the answer."""
+    command = [sys.executable, "-m", "bench.tune_cell", json.dumps(asdict(shape)), f"{budget:g}"]
+    return run_apart(command, limit=3 * budget + 60)
 
 
 def contenders(sheet: Sheet, shape: Shape) -> list[tuple[int, int]]:
