@@ -10,6 +10,12 @@ from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.loader import Loader
 from fastfeed.sources.recognise import Options, plan
 
+MORE = {
+    "device", "device_queue_size", "device_synchronise", "device_transform", "framework", "seed",
+    "shuffle", "worker_env",
+}  # fmt: skip
+"""Arguments of the loader that may be given."""
+
 
 @dataclass(frozen=True)
 class Feeding:
@@ -44,6 +50,13 @@ class Feeding:
                 "An iterator serves one pass, and tuning needs many. Give the generator function "
                 "itself, without calling it, or an object with __len__ and __getitem__.",
                 type(self.source).__name__,
+            )
+        own = ", ".join(set(self.options) - MORE)
+        if own:
+            raise ArgumentError(
+                f"Besides its own arguments tune takes these of the Loader's: "
+                f"{', '.join(sorted(MORE))}. The others change nothing, or are what it finds.",
+                own,
             )
         options = Options(self.batch_size, 1, self._processes, False, 0, False)
         plan(self.source, options)  # refuses what is no source, before any time is spent

@@ -18,7 +18,7 @@ SETTLING = 0.5
 """Share of a block that is at most not measured."""
 QUEUES = 2
 """Times that a block uses up a full queue, if there is time for that."""
-LEAST_SECONDS = 0.2
+LEAST_SECONDS = 0.1
 LEAST_STEPS = 5
 TIMELINE_BATCHES = 2000
 
@@ -132,17 +132,18 @@ class Comparison:
         end = time.perf_counter() + seconds
         with contextlib.ExitStack() as undo:
             lanes = []
-            block = self._block_seconds(step_seconds, seconds)
-            for setting in self._settings:
+            for setting in self._settings:  # they start side by side
                 lanes.append(Lane(self._feeding, *setting))
                 undo.callback(lanes[-1].close)
-                lanes[-1].settle(self._step, block)
+            for lane in lanes:
+                lane.settle(self._step, self._block_seconds(step_seconds, seconds) / 2)
+            block = self._block_seconds(step_seconds, end - time.perf_counter())
             self._rounds(lanes, block, end)
 
     def _block_seconds(self, step_seconds: float, seconds: float) -> float:
         """Return how long a block is: long enough to empty a queue, if that leaves some rounds."""
-        even = seconds / (len(self._settings) * (ROUNDS + 1))
-        longest = seconds / (len(self._settings) * (FEWEST_ROUNDS + 1))
+        even = seconds / (len(self._settings) * ROUNDS)
+        longest = seconds / (len(self._settings) * FEWEST_ROUNDS)
         queue = QUEUES * max(ahead for _, ahead in self._settings) * step_seconds
         return max(even, min(queue, longest), LEAST_SECONDS, LEAST_STEPS * step_seconds)
 
@@ -150,6 +151,6 @@ class Comparison:
         """Alternate; every other round runs backwards, so that none is always the first."""
         for number in range(ROUNDS):
             for lane in lanes if number % 2 else reversed(lanes):
-                if time.perf_counter() + block > end and number:
+                if time.perf_counter() + block / 2 > end and number:
                     return
                 self.blocks.append(lane.run(self._step, block, number))

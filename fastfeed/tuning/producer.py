@@ -21,6 +21,8 @@ from fastfeed.tuning.result import Interval, Point
 
 FEWEST_BATCHES = 3
 MOST_SAMPLES = 2000
+SILENT_SECONDS = 2.0
+"""Workers that died are replaced sooner."""
 WARM_LOOK_SECONDS = 0.01
 WARM_SHARE = 0.5
 """Of the window's length: so long workers may take to begin, and what comes counts as well."""
@@ -80,7 +82,9 @@ class Run:
                 with alarm(hard_end):
                     self.batch = next(batches)
                 self._first_seconds = time.perf_counter() - begin
-                end = max(end, min(hard_end, time.perf_counter() + window))  # it came late
+                # However little time there is: enough to tell whether another one comes at all.
+                enough = time.perf_counter() + (1 + WARM_SHARE) * window + 1.1 * SILENT_SECONDS
+                end = max(end, min(hard_end, enough))
                 with alarm(end):
                     self._count(loader, batches, window, end)
             except OutOfTime:

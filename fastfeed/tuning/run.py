@@ -7,7 +7,7 @@ import math
 import time
 from typing import Any, Protocol
 
-from fastfeed.errors import FastFeedError, OutOfMemory, SourceError
+from fastfeed.errors import ArgumentError, FastFeedError, OutOfMemory, SourceError
 from fastfeed.tuning import choice, consumer, ladder, producer
 from fastfeed.tuning.answer import Measured, answer
 from fastfeed.tuning.choice import Choice, Room
@@ -15,26 +15,26 @@ from fastfeed.tuning.consumer import Step
 from fastfeed.tuning.deadline import OutOfTime, alarm
 from fastfeed.tuning.feeding import Feeding
 from fastfeed.tuning.machine import machine, versions
-from fastfeed.tuning.overlap import Comparison, one_block
+from fastfeed.tuning.overlap import FEWEST_ROUNDS, LEAST_SECONDS, LEAST_STEPS, Comparison, one_block
 from fastfeed.tuning.result import Ended, Point, TuneResult
 from fastfeed.tuning.words import count, duration
 
-CONSUMER, PRODUCER, OVERLAP, SWEEP = 0.15, 0.55, 0.30, 0.04
+CONSUMER, PRODUCER, OVERLAP, SWEEP = 0.10, 0.45, 0.27, 0.03
 """Shares of the budget, at the most; the last one for each length of the queue."""
 SLOW_POINT = 1 / 3
 """Of the producer's share: so long one number of workers may take where batches are slow."""
 WINDOW_SECONDS = 3.0
 START_SECONDS = 0.3
 """Allowed for, for the workers of one measurement to start."""
-SWEEP_SECONDS = 0.4
+SWEEP_SECONDS = 0.15
 """Less shows nothing."""
 SWEPT_LENGTHS = 3
 SWEPT = 1000
 """Rounds from this number on are of their own, and not to be compared."""
-CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.1
+CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.09
 """Kept for the end of workers that are in the middle of something that takes long."""
-SILENT_SECONDS, SILENT_TIMES = 0.5, 20
-"""A pause of more than that, and than so many times the longest making, is none of the source's."""
+SILENT_TIMES = 20
+"""A pause of more than so many times the longest making is no slow batch."""
 
 
 class Watcher(Protocol):
@@ -87,6 +87,11 @@ class Tuning:
         ----------
         name : str
             What is tuned, for the result.
+
+        Raises
+        ------
+        ArgumentError
+            The loader refuses one of its arguments.
         """
         started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         begin = time.perf_counter()
@@ -99,6 +104,8 @@ class Tuning:
             ended, error = Ended.OUT_OF_TIME, f"The budget of {self._budget:g} s was used up."
         except KeyboardInterrupt:
             ended, error = Ended.INTERRUPTED, "Interrupted."
+        except ArgumentError:
+            raise  # of the loader's arguments, before anything was measured
         except Exception as raised:
             ended, error = Ended.FAILED, described(raised)
         return answer(self._measured, self._empty(name, started, begin, ended, error))
@@ -129,8 +136,7 @@ class Tuning:
 
     def _measure(self, begin: float) -> None:
         share = PRODUCER * self._budget
-        each = share / ladder.expected_rungs(self._cores)
-        self._window = min(WINDOW_SECONDS, max(each - START_SECONDS, each / 2))
+        self._window = self._window_seconds(share, 0, START_SECONDS)
         batch = self._produce(1, begin + SLOW_POINT * share)
         consuming = time.perf_counter()
         if self._step is not None:
@@ -143,14 +149,21 @@ class Tuning:
     def _climb(self, end: float, slow: float) -> None:
         """Measure other numbers of workers than one."""
         measured = self._measured
-        one = measured.points[:1]
-        if one and ladder.inline_is_worth_it(one[0], measured.step_seconds):
-            self._produce(0, end)
+        for one in measured.points[:1]:
+            left = end - time.perf_counter()
+            self._window = self._window_seconds(left, 1, one.first_batch_seconds)
+            if ladder.inline_is_worth_it(one, measured.step_seconds):
+                self._produce(0, end)
         while time.perf_counter() + START_SECONDS < end and not self._measured.one_stream:
             workers = ladder.next_workers(measured.points, self._cores, measured.step_seconds)
             if workers is None:
                 return
             self._produce(workers, min(end, time.perf_counter() + slow))
+
+    def _window_seconds(self, seconds: float, done: int, start: float) -> float:
+        """Return how long each number of workers is measured, if each start takes so long."""
+        each = seconds / (ladder.expected_rungs(self._cores) - done)
+        return min(WINDOW_SECONDS, max(each - start, each / 2))
 
     def _produce(self, workers: int, end: float) -> Any:
         """Measure so many workers alone; return a batch."""
@@ -179,7 +192,7 @@ class Tuning:
         self._measured.points.append(point)
         rate = point.batches_per_second.mean
         self._watcher.found(f"{count(point.workers)} alone: {rate:.4g} batches/s")
-        if silent_seconds > max(SILENT_SECONDS, SILENT_TIMES * point.make_seconds.max()):
+        if silent_seconds > max(producer.SILENT_SECONDS, SILENT_TIMES * point.make_seconds.max()):
             raise SourceError(
                 f"With {count(point.workers)}, no batch came for {duration(silent_seconds)} after "
                 "those that are measured: an item of the source hangs, or takes far longer than "
@@ -209,14 +222,28 @@ class Tuning:
                 "With several ranks, workers and step are measured apart, not together."
             )
             return
-        left = self._end - time.perf_counter() - SWEPT_LENGTHS * SWEEP * self._budget
+        seconds_left = min(
+            OVERLAP * self._budget,
+            self._end - time.perf_counter() - SWEPT_LENGTHS * SWEEP * self._budget,
+        )
+        if seconds_left < self._least_seconds(chosen):
+            self._measured.warnings.append(
+                "There was no time to measure workers and step together. Give it more (--budget)."
+            )
+            return
         self._watcher.begin("workers and step together")
         try:
-            self._alternate(step, chosen, min(OVERLAP * self._budget, left))
+            self._alternate(step, chosen, seconds_left)
         except OutOfMemory as error:
             self._measured.warnings.append(f"Workers and step were not measured together. {error}")
             return
         self._sweep(step, self._measured.final() or chosen)
+
+    def _least_seconds(self, chosen: Choice) -> float:
+        """Return the least time that the real loops need, with their start."""
+        started = max(point.first_batch_seconds for point in self._measured.points)
+        block = max(LEAST_SECONDS, LEAST_STEPS * _pace(chosen))
+        return started + len(self._lanes(chosen)) * FEWEST_ROUNDS * block
 
     def _alternate(self, step: Step, chosen: Choice, seconds: float) -> None:
         comparison = Comparison(self._feeding, step, self._lanes(chosen))

@@ -70,7 +70,8 @@ def tune(
     watcher : Watcher, optional
         Is told what is measured.
     **loader_options
-        More arguments of the loader, as ``framework`` and ``device``.
+        More arguments of the loader: ``framework``, ``device`` and others of it, ``shuffle``,
+        ``seed``, ``worker_env``.
 
     Returns
     -------
@@ -105,6 +106,8 @@ def tune(
     _check("memory_bytes", memory_bytes, 1, 2**62)
     if step is not None and not callable(step):
         _check("step", step, 0, MOST_SECONDS)
+    if batch_size is not None:
+        _check("batch_size", batch_size, 1, 2**31)
     feeding = Feeding(source, int(memory_bytes), batch_size, threads, int(ranks), loader_options)
     tuning = Tuning(
         feeding,

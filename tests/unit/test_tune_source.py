@@ -123,5 +123,5 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
 
 def test_a_function_must_be_callable() -> None:
     assert load_function("some_sources:needs").__name__ == "needs"
-    with pytest.raises(ArgumentError, match="nothing is no function .its type is NoneType."):
+    with pytest.raises(ArgumentError, match="nothing is no function"):
         load_function("some_sources:nothing")
