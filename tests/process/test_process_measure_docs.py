@@ -15,12 +15,11 @@ from fastfeed.monitor import prometheus, verdict
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def example(page):
-    """Return the one example of a page."""
-    (block,) = re.findall(
-        r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE
-    )
-    return block
+def block(page, language):
+    """Return the one block of a page in that language."""
+    fenced = rf"^```{language}\n(.*?)^```$"
+    (found,) = re.findall(fenced, (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    return found
 
 
 def printed_by(script, folder):
