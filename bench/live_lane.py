@@ -59,17 +59,16 @@ class ChangingWork:
         return (self.begin if index < self.changes_at else self.end)[index]
 
 
-def stretch(batches: Iterator[Any], step: float, taken: int, seconds: float) -> tuple[int, float]:
-    """Run the loop for some seconds; return how many batches were taken in all, and the stall."""
-    waited, begin = 0.0, time.perf_counter()
-    while (asked := time.perf_counter()) < begin + seconds:
+def stretch(batches: Iterator[Any], step: float, taken: int, seconds: float) -> int:
+    """Run the loop for some seconds; return how many batches were taken in all."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
         batch = next(batches)
-        waited += time.perf_counter() - asked
         if batch[0] != taken:
             raise AssertionError(f"batch {batch[0]} came where {taken} was due")
         taken += 1
         time.sleep(step)
-    return taken, waited / (time.perf_counter() - begin)
+    return taken
 
 
 def main() -> None:
@@ -82,10 +81,14 @@ def main() -> None:
     with fastfeed.Loader(source, workers="auto", max_queue_size="auto") as loader:
         batches = iter(loader)
         for line in sys.stdin:
-            taken, stall = stretch(batches, course.end.step, taken, float(line))
+            before = loader.stats()
+            taken = stretch(batches, course.end.step, taken, float(line))
+            after = loader.stats()
+            waited = after.wait_seconds - before.wait_seconds
+            stepped = after.step_seconds - before.step_seconds
             tuned = loader.autotune
             answer = {
-                "stall": stall,
+                "stall": waited / (waited + stepped),
                 "steps": taken,
                 "workers": tuned.workers,
                 "ahead": tuned.ahead,

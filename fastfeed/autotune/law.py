@@ -34,6 +34,8 @@ USEFUL = 0.25
 """Of the gain that would be in proportion: with less, more workers are of no use."""
 PATIENCE = 3
 """Windows in a row that must say that there are too many."""
+CLEARLY = 3.0
+"""Standard errors between two means that are not the same by chance."""
 REVIEW_WINDOWS = 10
 BACKOFF_WINDOWS = 8
 MOST_BACKOFF_WINDOWS = 64
@@ -97,9 +99,13 @@ def decide(state: State, seen: Window, limits: Limits) -> Answer:
 
 
 def remember(state: State, seen: Window) -> State:
-    """Smooth S over windows with the same number of workers: it depends on that."""
+    """Smooth S over windows with the same number of workers: it depends on that. A load that is
+    clearly another one starts anew.
+    """
     mean, number = float(seen.make_seconds.mean()), seen.make_seconds.size
-    if state.samples:
+    # of a window and of some that are smoothed, which vary a third as much
+    chance = math.sqrt((1 + 1 / 3) / number) * float(seen.make_seconds.std())
+    if state.samples and abs(mean - state.make_seconds) <= CLEARLY * chance:
         mean = (state.make_seconds + mean) / 2
         number = min(state.samples + number, 3 * number)  # halving forgets all but so many
     return replace(state, make_seconds=mean, samples=number)
