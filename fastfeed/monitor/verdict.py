@@ -18,7 +18,7 @@ from typing import Literal
 
 from fastfeed._core import MAX_WORKERS
 from fastfeed.monitor.journal import Records
-from fastfeed.monitor.sizing import HEADROOM, look_ahead, workers_needed
+from fastfeed.monitor.sizing import HEADROOM, Times, look_ahead, workers_needed
 from fastfeed.monitor.summary import Summary, ratio
 
 Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
@@ -103,12 +103,17 @@ def verdict(
     kind = _kind(summary, workers, load, startup_seconds)
     if kind == "workers" and copy_seconds > summary.make_median_seconds / 2:
         kind = "copy"
+    made = _usual(summary.make_seconds, max(1, workers) if startup_seconds else 0)
     if kind not in ("unknown", "start-up", "upload"):
-        needed = workers_needed(summary.make_mean_seconds, summary.step_mean_seconds)
+        needed = workers_needed(float(made.mean()), summary.step_mean_seconds)
     if kind in ("workers", "copy"):
         needed = max(needed, workers + 1)
     if kind in ("workers", "copy", "tail") and needed <= MAX_WORKERS:
-        far = max(ahead, _ahead_needed(summary, max(workers, needed), ordered))
+        makers = max(workers, needed)
+        enough = makers + UNORDERED_SPARE
+        if ordered:
+            enough = look_ahead(made, summary.step_mean_seconds, makers)
+        far = max(ahead, enough)
     return Verdict(
         kind,
         _SENTENCES[kind](summary, (workers, ahead), (needed, far)),
@@ -148,6 +153,11 @@ def slow_upload(found: Verdict, share: float) -> Verdict:
     return replace(found, kind="upload", text=text)
 
 
+def _usual(made: Times, first: int) -> Times:
+    """Leave out the first batches, one a worker: those took its imports as well."""
+    return made[first:] if len(made) > first else made
+
+
 def _load(summary: Summary, workers: int) -> float:
     """Return how busy workers would be if the loop never waited; above 1 they cannot keep up.
     Pauses of the loop, such as validation, are not in it.
@@ -170,12 +180,6 @@ def _kind(summary: Summary, workers: int, load: float, startup_seconds: float) -
     if workers == 0 or load > 1 / HEADROOM or (load >= BUSY and busy >= IDLE):
         return "workers" if wait >= MODERATELY else "fed"
     return "tail" if wait >= MODERATELY or busy < IDLE else "fed"
-
-
-def _ahead_needed(summary: Summary, workers: int, ordered: bool) -> int:
-    if not ordered:
-        return workers + UNORDERED_SPARE
-    return look_ahead(summary.make_seconds, summary.step_mean_seconds, workers)
 
 
 # -- sentences ------------------------------------------------------------------------------

@@ -101,6 +101,14 @@ def test_only_the_start_is_slow():
     assert verdict(summarise(slow), 2, 10, startup_seconds=startup).kind == "workers"
 
 
+def test_the_first_batch_of_a_worker_does_not_make_the_queue_longer():
+    records = simulated([1000.0, 1000.0] + [38.0] * 200, 10.0, workers=2, ahead=10)
+    startup = startup_wait(records, batches=len(records), workers=2)
+    found = verdict(summarise(records), 2, 10, startup_seconds=startup)
+    assert (found.kind, found.workers_needed, found.ahead_needed) == ("workers", 5, 10)
+    assert verdict(summarise(records), 2, 10).ahead_needed > 100
+
+
 def test_order_does_not_matter_where_there_is_none():
     found = judged(SLOW_NOW_AND_THEN, 10.0, workers=2, ahead=4, ordered=False)
     assert found.ahead_needed == 2 + 6
