@@ -77,7 +77,7 @@ def test_each_batch_of_two_epochs_is_made_once_and_on_its_way(name, workers, ord
         for _ in range(2):
             for _ in loader:
                 pass
-        assert write_trace(loader._view(), path) == 60
+    assert loader.trace(path) == 60, "what is over can still be seen"
     trace = read(path)
     assert trace.groups == [f"fastfeed: Items, process {os.getpid()}"]
     made = trace.named("make #")
@@ -180,7 +180,7 @@ def test_only_the_last_seconds(tmp_path):
 
 def test_a_loader_that_has_done_nothing_yet(tmp_path):
     with fastfeed.Loader(Items(), workers=1) as loader:
-        assert write_trace(loader._view(), tmp_path / "t.json") == 0
+        assert loader.trace(tmp_path / "t.json") == 0
     assert read(tmp_path / "t.json").lanes == {"0: consumer": []}
 
 

@@ -16,7 +16,6 @@ from trace_rules import read
 
 import fastfeed
 from fastfeed.monitor.profilers import NAME, TORCH_NAME, present
-from fastfeed.monitor.trace import write_trace
 
 torch = pytest.importorskip("torch")
 
@@ -107,7 +106,7 @@ def test_the_page_about_traces_merges_one_with_pytorchs(tmp_path, monkeypatch):
     with fastfeed.Loader(Items(), workers=0) as loader:
         with torch_profile() as profile:
             loop(loader)
-        write_trace(loader._view(), "t.json")
+        loader.trace("t.json")
     found = durations(profile, Path("torch.json"))
     page = (ROOT / "docs/trace.md").read_text()
     (merging,) = (
