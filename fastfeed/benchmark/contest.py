@@ -22,8 +22,8 @@ from fastfeed.doctor import copies
 
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds of a round."""
-LEAST_PATIENCE = 3.0
-"""Seconds for an answer, however little time is left."""
+LEAST_PATIENCE, IMPORT_PATIENCE = 10.0, 60.0
+"""Seconds for an answer, however little time is left; all libraries are imported at once."""
 READY_SECONDS, BETWEEN_SECONDS = 0.8, 0.3
 """What a lane takes to get ready, and to settle after a round, about."""
 STARTING_SECONDS, READY, BATCHES_OF_A_ROUND = 2.0, 3, 32
@@ -142,7 +142,7 @@ class Contest:
         return min(LONGEST, max(SHORTEST, seconds))
 
     def _import(self, name: str) -> None:
-        self._lanes[name].answer(self._patience())
+        self._lanes[name].answer(max(IMPORT_PATIENCE, self._deadline.left()))
 
     def _measure_copies(self) -> None:
         """Find the copy limit, while everybody's process is there and waits."""

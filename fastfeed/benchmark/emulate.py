@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from fastfeed import _core
-from fastfeed.benchmark.accelerators import utilization
+from fastfeed.benchmark.accelerators import Accelerator, utilization
 from fastfeed.benchmark.checks import WrongBatches
 from fastfeed.benchmark.contest import unfit
 from fastfeed.benchmark.examine import Look
@@ -36,7 +36,7 @@ ROUND_SECONDS = 2.0
 LEAST_PATIENCE = 20.0
 """Seconds for an answer, however little time is left: starting and one round take some."""
 COPIES = 3
-"""Of each batch that may be ahead, besides the prepared ones: made, on its way, arrived."""
+"""Of each batch that may be ahead, at the most: made, on its way, arrived."""
 
 
 class Feeder:
@@ -52,11 +52,6 @@ class Feeder:
         Gets the rows.
     deadline : Deadline
     progress : Progress
-
-    Raises
-    ------
-    ArgumentError
-        If the records of one accelerator do not fit into memory.
     """
 
     def __init__(
@@ -132,26 +127,10 @@ class Feeder:
         )
 
     def _has_room(self, more: int, row: FedRow) -> bool:
-        """Tell whether so many accelerators more fit into memory.
-
-        Raises
-        ------
-        ArgumentError
-            If not even one does.
-        """
+        """Tell whether so many accelerators more fit into memory."""
         batch = self._emulation.batch_size * self._emulation.record_bytes
-        needed = more * (COPIES * (self._settings.queue + 1) * batch + KINDS_BYTES)
-        room = _core.headroom()
-        if needed <= room:
+        if more * needed_bytes(batch, self._settings.queue) <= _core.headroom():
             return True
-        if not row.tried:
-            fitting = self._settings.scale * room / needed
-            raise ArgumentError(
-                f"Feeding one {self._emulation.accelerator} takes up to {gib(needed)} of memory, "
-                f"and there are {gib(room)}. Make its records smaller, for example --scale "
-                f"{fitting / 2:.1g}; the tables say so.",
-                f"scale={self._settings.scale}",
-            )
         row.reason = "no memory to try more"
         return False
 
@@ -166,6 +145,31 @@ class Feeder:
             answers = [lane.answer(patience(share)) for lane in lanes]
             found.append(statistics.mean(utilization(step, one["seconds"]) for one in answers))
         return found
+
+
+def needed_bytes(batch_bytes: int, queue: int) -> int:
+    """Return what one accelerator's processes take at the most."""
+    return COPIES * (queue + 1) * batch_bytes + 2 * max(KINDS_BYTES, 2 * batch_bytes)
+
+
+def require_room(accelerator: Accelerator, name: str, settings: Settings) -> None:
+    """Find out whether one accelerator fits into memory, before anything is allocated.
+
+    Raises
+    ------
+    ArgumentError
+        It does not.
+    """
+    batch = accelerator.batch_size * accelerator.record_of(settings.scale)
+    needed, room = needed_bytes(batch, settings.queue), _core.headroom()
+    if needed > room:
+        fitting = settings.scale * room / needed / 2
+        raise ArgumentError(
+            f"Feeding one {name} takes up to {gib(needed)} of memory, and there are {gib(room)}. "
+            f"Make its records smaller, for example --scale {fitting:.1g}; the tables say so. A "
+            "smaller --queue helps too.",
+            f"scale={settings.scale}, queue={settings.queue}",
+        )
 
 
 def starting(lane: LaneProcess, share: Deadline) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastfeed.benchmark.results import LEFT_OUT, MEASURED, Emulation, FedRow, Report, Row, Table
+from fastfeed.doctor.finding import count
 
 HEADS = (
     "loader", "batches/s", "slowest to fastest", "n", "MB/s", "of limit", "CPU ms/batch", "PSS MB",
@@ -98,7 +99,7 @@ def _emulation(emulation: Emulation) -> Iterator[str]:
     yield f"| loader | kept fed |{''.join(f' AU with {count} |' for count in counts)} |"
     yield f"|---|---:|{'---:|' * len(counts)}---|"
     for row in fed_first(emulation):
-        fed = "" if row.status == LEFT_OUT else str(row.fed)
+        fed = "" if row.status == LEFT_OUT else kept_fed(row)
         found = {one.accelerators: percent(one.utilization) for one in row.tried}
         texts = [row.loader, fed, *(found.get(count, "") for count in counts), said(row)]
         yield f"| {' | '.join(texts)} |"
@@ -108,6 +109,12 @@ def _emulation(emulation: Emulation) -> Iterator[str]:
 def fed_first(emulation: Emulation) -> list[FedRow]:
     """Return the rows, those that keep the most accelerators fed first."""
     return sorted(emulation.rows, key=lambda row: (row.status == LEFT_OUT, -row.fed, not row.tried))
+
+
+def kept_fed(row: FedRow) -> str:
+    """Return how many accelerators a loader keeps fed; at least so many, if it was not ended."""
+    more = row.fed and row.reason and row.fed == row.tried[-1].accelerators
+    return f"at least {row.fed}" if more else str(row.fed)
 
 
 def about(table: Table) -> str:
@@ -129,7 +136,7 @@ def about_emulation(emulation: Emulation) -> str:
     if scaled:
         size += f" (scaled down from {emulation.full_record_bytes:,})"
     return (
-        f"{emulation.batch_size} records of {size} a step, computing for "
+        f"{count(emulation.batch_size, 'record')} of {size} a step, computing for "
         f"{1e3 * emulation.step_seconds:g} ms; kept fed: AU >= {emulation.least_au:g}"
     )
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from fastfeed.benchmark.accelerators import ACCELERATORS
 from fastfeed.benchmark.contest import Contest
-from fastfeed.benchmark.emulate import Feeder
+from fastfeed.benchmark.emulate import Feeder, require_room
 from fastfeed.benchmark.examine import Look, SourceFailed, look
 from fastfeed.benchmark.loaders import LoaderKind
 from fastfeed.benchmark.process import LaneEnded, LaneError, LaneProcess, OutOfTime
@@ -49,6 +49,8 @@ def measure(
         If it gives nothing in time.
     """
     deadline = Deadline(settings.seconds)
+    for name in set(names) & ACCELERATORS.keys():
+        require_room(ACCELERATORS[name], name, settings)
     looks = {name: examined(name, settings, progress) for name in names}
     for number, name in enumerate(names):
         spec = WorkSpec(name, settings.batch_size, settings.scale)

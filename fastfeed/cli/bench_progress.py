@@ -92,7 +92,9 @@ def _bar() -> Any:
         return None
     bar = BarColumn(bar_width=COLUMNS_OF_BAR if console.width > 60 else 8)
     text = TextColumn("{task.description}")
-    return Progress(TimeElapsedColumn(), bar, text, console=console, transient=True)
+    return Progress(
+        TimeElapsedColumn(), bar, text, console=console, transient=True, refresh_per_second=2
+    )
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from fastfeed.benchmark.report import about, about_emulation, cells, fed_first, percent, said
+from fastfeed.benchmark.report import (
+    about,
+    about_emulation,
+    cells,
+    fed_first,
+    kept_fed,
+    percent,
+    said,
+)
 from fastfeed.benchmark.results import LEFT_OUT, MEASURED, Emulation, FedRow, Row, Table
 from fastfeed.cli.output import Styled
 
@@ -84,7 +92,7 @@ def emulation_parts(emulation: Emulation, columns: int) -> Iterator[Styled]:
             continue
         tried = [f"AU with {one.accelerators}: {percent(one.utilization)}" for one in row.tried]
         more = [said(row)] if row.reason else []
-        text = "; ".join([f"{row.fed} kept fed", *tried, *more])
+        text = "; ".join([f"{kept_fed(row)} kept fed", *tried, *more])
         head = f"{row.loader:<{WIDTHS[0]}}" if columns >= WIDE else f"{row.loader}: "
         indent = " " * (WIDTHS[0] if columns >= WIDE else 2)
         style = "bold green" if best and row.fed == best else ""
