@@ -24,11 +24,12 @@ class Look:
     now_ns : int
         When (CLOCK_MONOTONIC).
     pid, name : int, str
-        Whose loader it is, and what it feeds.
+        Whose loader it is, by the number that it has where it runs, and what it feeds.
     totals : Totals
     workers : list of WorkerNow
-    memory : dict of int to Memory
-        Of the worker processes that are alive, by pid.
+    memory : dict of int to Memory, or None
+        Of the worker processes that are alive, by pid. None: the job runs in a container, and what
+        it calls its workers means nothing here.
     """
 
     now_ns: int
@@ -36,16 +37,22 @@ class Look:
     name: str
     totals: Totals
     workers: list[WorkerNow]
-    memory: dict[int, Memory]
+    memory: dict[int, Memory] | None
 
 
 def look_at(view: View) -> tuple[Look, Records]:
     """Return what a loader does now, and the records of the batches that it handed out."""
     records, totals, workers = view.records(), view.totals(), view.workers()
-    sizes = {worker.pid: processes.memory(worker.pid) for worker in workers if worker.pid}
-    alive = {pid: size for pid, size in sizes.items() if size is not None}
     name = processes.printable(view.name)
-    return Look(time.monotonic_ns(), view.pid, name, totals, workers, alive), records
+    own, *inside = processes.numbers(view.pid)
+    memory = None if inside else _memory(workers)
+    pid = inside[-1] if inside else own
+    return Look(time.monotonic_ns(), pid, name, totals, workers, memory), records
+
+
+def _memory(workers: list[WorkerNow]) -> dict[int, Memory]:
+    sizes = {worker.pid: processes.memory(worker.pid) for worker in workers if worker.pid}
+    return {pid: size for pid, size in sizes.items() if size is not None}
 
 
 class History:
@@ -63,7 +70,7 @@ class History:
         self._looks.append(look)
         while look.now_ns - self._looks[0].now_ns > WINDOW_NS and len(self._looks) > 2:
             self._looks.popleft()
-        for pid, size in look.memory.items():
+        for pid, size in (look.memory or {}).items():
             self._growth.setdefault(pid, Growth()).add(look.now_ns, size.private)
         for worker in look.workers:
             before = self._pids.get(worker.worker, 0)

@@ -38,7 +38,8 @@ class Worker:
     batches : int
         Since the loader was made.
     rss_bytes, private_bytes : int or None
-        Resident memory with the shared slots, and the process's own. None for threads.
+        Resident memory with the shared slots, and the process's own. None for threads, and for a
+        job in a container that is looked at from outside.
     grows_bytes_per_second : float
         Of its own memory, where that rises steadily; else 0.
     """
@@ -218,7 +219,7 @@ def _worker(worker: WorkerNow, history: History) -> Worker:
     state = _state(worker, look)
     is_making = state == "making"
     busy, rate = _rates(worker, history)
-    memory = look.memory.get(worker.pid) if worker.pid != look.pid else None
+    memory = (look.memory or {}).get(worker.pid) if worker.pid != look.pid else None
     return Worker(
         worker=worker.worker,
         pid=worker.pid,
@@ -238,7 +239,7 @@ def _worker(worker: WorkerNow, history: History) -> Worker:
 def _state(worker: WorkerNow, look: Look) -> str:
     if not worker.pid:
         return "absent"
-    if worker.pid not in look.memory:
+    if look.memory is not None and worker.pid not in look.memory:
         return "gone"
     return "making" if worker.making_since_ns else "idle"
 

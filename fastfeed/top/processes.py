@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,19 @@ class Memory:
 
     rss: int
     private: int
+
+
+def numbers(pid: int) -> list[int]:
+    """Return the numbers of a process: ours, then those in each container down to its own.
+
+    More than one: what it calls its workers means other processes here, or none.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return [pid]
+    found = re.search(r"^NSpid:(.*)$", status, re.MULTILINE)
+    return [int(number) for number in found[1].split()] if found else [pid]
 
 
 def memory(pid: int) -> Memory | None:
