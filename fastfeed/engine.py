@@ -122,7 +122,7 @@ class Engine:
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
         self.autotune = self._make_autotune(elastic) if elastic else None
-        self._look_at = 0 if self.autotune else NEVER
+        self._look_at = 1 if self.autotune else NEVER
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -188,11 +188,10 @@ class Engine:
     def next(self) -> Opened | None:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
-            opened = self.feed.next()
             if self._belt.posted >= self._look_at:
                 assert self.autotune is not None
                 self._look_at = self.autotune.look()
-            return opened
+            return self.feed.next()
 
     def record_stream(self, batch: Tree, stream: Any) -> None:
         """Say that a batch is used on a stream of which nobody has been told."""

@@ -17,6 +17,7 @@ import operator
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -312,7 +313,8 @@ class Loader:
         self._check_open()
         latest = self._latest()
         looping = latest is not None and latest.is_open and not self._engine.feed.is_over
-        return diagnose(self, step, n, self._source, looping)
+        with self.autotune.paused() if self.autotune else nullcontext():
+            return diagnose(self, step, n, self._source, looping)
 
     def trace(self, path: str | os.PathLike[str], seconds: float | None = None) -> int:
         """Write what became of the last batches, for https://ui.perfetto.dev; return how many.

@@ -6,7 +6,8 @@ milliseconds a window.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from fastfeed._core import Belt
@@ -117,6 +118,16 @@ class Autotune:
         self._state = replace(self._state, settling=1)
         self._observer.begin()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Change nothing meanwhile: what the loop does now is not training."""
+        was_frozen, self._frozen = self._frozen, True
+        try:
+            yield
+        finally:
+            if not was_frozen:
+                self.thaw()
+
     def __repr__(self) -> str:
         state = "; frozen" if self._frozen else ""
         return f"Autotune(workers={self.workers}, ahead={self.ahead}{state})"
@@ -168,7 +179,9 @@ class Autotune:
         self._pool.tend()  # the loop does so only while it waits
         seen = self._observer.look(records)
         if seen is not None and not self._is_late(records):
-            before = replace(self._state, workers=self._pool.size)
+            # Whatever an interrupted change has left undone.
+            ahead = self._belt.ahead - self._waiting
+            before = replace(self._state, workers=self._pool.size, ahead=ahead)
             self._state, change = decide(before, seen, self._present_limits())
             if change is not None:
                 self._apply(before, change, seen)
@@ -191,7 +204,20 @@ class Autotune:
         self.history.append(
             decision(self._observer.now_s, self._observer.batches, before, change, seen)
         )
-        self._resize(change.workers, change.ahead)
+        try:
+            self._resize(change.workers, change.ahead)
+        except (OSError, RuntimeError) as error:  # one is WorkersLost
+            self._refused(change, seen, error)
+
+    def _refused(self, change: Change, seen: Window, error: Exception) -> None:
+        """Go on with the workers there are: the system gives no more, and will not later."""
+        size = self._pool.size
+        self._limits = replace(self._limits, workers=size)
+        self._state = replace(self._state, workers=size)
+        why = f"more than {size} workers cannot be started: {error}"
+        left = Change(Rule.REFUSED, size, change.ahead, why)
+        now_s, batches = self._observer.now_s, self._observer.batches
+        self.history.append(decision(now_s, batches, self._state, left, seen))
 
     def _resize(self, workers: int, ahead: int) -> None:
         """Have so many workers, and batches ahead; workers that are too many finish theirs."""

@@ -316,11 +316,12 @@ def shrink(state: State, seen: Window, limits: Limits) -> Answer:
     want = wanted(state, seen)
     if seen.stall >= ENOUGH or seen.busy >= IDLE or want >= state.workers:
         return replace(state, idle=()), None
-    state = replace(state, idle=(*state.idle, want))
-    new = max(*state.idle, barred(state.floor, state) or 1)
+    state = replace(state, idle=(*state.idle, want)[-PATIENCE:])
+    usual = sorted(state.idle)[len(state.idle) // 2]  # the load may have changed within the first
+    new = max(usual, barred(state.floor, state) or 1)
     if not limits.tunes_workers or len(state.idle) < PATIENCE or new >= state.workers:
-        return replace(state, idle=state.idle[-PATIENCE:]), None
-    why = f"the workers are busy for {seen.busy:.0%} of their time; {want} are enough"
+        return state, None
+    why = f"the workers are busy for {seen.busy:.0%} of their time; {usual} are enough"
     change = with_workers(Rule.SHRINK, state, new, seen, limits, why)
     return replace(state, shrunk_from=state.workers, trial=None), change
 

@@ -20,6 +20,7 @@ class Rule(StrEnum):
     SHRINK = "shrink"
     REVIEW = "review"
     NO_USE = "workers are of no use"
+    REFUSED = "refused"
     SHORT = "there are no more workers"
 
 

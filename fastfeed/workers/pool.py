@@ -73,7 +73,13 @@ class ElasticPool(Pool, Protocol):
         """The numbers of the workers that are to stay, in order."""
 
     def add(self, count: int) -> None:
-        """Start more workers; fewer than asked for while others that go home have their numbers."""
+        """Start more workers; fewer than asked for while others that go home have their numbers.
+
+        Raises
+        ------
+        WorkersLost, OSError, RuntimeError
+            If the system gives no more. Those that were started stay.
+        """
 
     def drain(self, worker: int) -> None:
         """Let a worker go home after the batch in hand. One must stay."""

@@ -141,12 +141,22 @@ class ProcessPool:
         return self._roster.numbers()
 
     def add(self, count: int) -> None:
-        """Start more workers; fewer while others that go home have their numbers."""
+        """Start more workers; fewer while others that go home have their numbers.
+
+        Raises
+        ------
+        WorkersLost, OSError
+            If the system gives no more processes or descriptors. Those that were started stay.
+        """
         self.tend()
         self._roster.join(count, self._processes)
-        self.size = len(self._roster)
-        for worker in self._missing():
-            self._start(worker)
+        try:
+            for worker in self._missing():
+                self._start(worker)
+        finally:
+            for worker in self._missing():
+                self._roster.leave(worker)
+            self.size = len(self._roster)
 
     def drain(self, worker: int) -> None:
         """Let a worker go home after the batch in hand."""

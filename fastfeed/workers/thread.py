@@ -63,13 +63,29 @@ class ThreadPool(LocalPool):
         return self._roster.numbers()
 
     def add(self, count: int) -> None:
-        """Start more threads; fewer while others that go home have their numbers."""
+        """Start more threads; fewer while others that go home have their numbers.
+
+        Raises
+        ------
+        RuntimeError
+            If the system gives no more. Those that were started stay.
+        """
         self.tend()
         new = self._roster.join(count, self._threads)
-        self.size = len(self._roster)
-        for worker in new:
-            self._threads[worker] = self._thread(worker)
-            self._threads[worker].start()
+        try:
+            for worker in new:
+                self._threads[worker] = self._thread(worker)
+                self._threads[worker].start()
+        finally:
+            for worker in new:
+                self._forget_unless_alive(worker)
+            self.size = len(self._roster)
+
+    def _forget_unless_alive(self, worker: int) -> None:
+        thread = self._threads.get(worker)
+        if thread is None or not thread.is_alive():
+            self._threads.pop(worker, None)
+            self._roster.leave(worker)
 
     def drain(self, worker: int) -> None:
         """Let a thread go home after the batch in hand."""

@@ -19,6 +19,8 @@ from fastfeed import Loader
 from fastfeed.autotune import controller
 from fastfeed.autotune.history import Decision
 from fastfeed.errors import ArgumentError
+from fastfeed.workers.process import ProcessPool
+from fastfeed.workers.thread import ThreadPool
 
 pytestmark = pytest.mark.filterwarnings("ignore:All but")
 
@@ -101,7 +103,7 @@ def test_the_ceilings(short_windows):
         assert stats.ahead <= stats.slots - 4
         free = stats.slots - 4 - stats.ahead
         assert (f"{stats.ahead} ahead + 4 in use + {free} free" in str(stats)) == (free > 0)
-    with Loader(Batches(10_000, burn), workers="auto", cpu_ceiling=0.5) as loader:
+    with Loader(Batches(10_000, burn), workers="auto", cpu_ceiling=0.05) as loader:
         run(loader, 150)
         assert loader.stats().workers == 1
 
@@ -139,6 +141,43 @@ def test_it_says_so_where_no_workers_would_be_better(short_windows):
             next(batches)
         assert loader.autotune.advice.startswith("workers=0 would be faster: making a batch takes")
         assert str(loader.stats().verdict).endswith(loader.autotune.advice)
+
+
+@pytest.mark.parametrize("use_multiprocessing", [True, False])
+def test_a_system_that_gives_no_more_workers_ends_nothing(
+    short_windows, monkeypatch, use_multiprocessing
+):
+    pool = ProcessPool if use_multiprocessing else ThreadPool
+    name = "_fork" if use_multiprocessing else "_thread"
+    start, started = getattr(pool, name), []
+
+    def start_two(self, worker):
+        if len(started) == 2:
+            raise OSError(24, "Too many open files")
+        started.append(worker)
+        return start(self, worker)
+
+    monkeypatch.setattr(pool, name, start_two)
+    with Loader(
+        Batches(10_000, doze), workers="auto", use_multiprocessing=use_multiprocessing
+    ) as loader:
+        run(loader, 200)
+        assert loader.stats().workers == loader.autotune.workers == 2
+        (refused,) = [entry for entry in loader.autotune.history if entry.rule == "refused"]
+        assert refused.reason == (
+            "more than 2 workers cannot be started: [Errno 24] Too many open files"
+        )
+
+
+def test_nothing_changes_while_the_loader_is_diagnosed(short_windows):
+    with Loader(Batches(10_000, doze), workers="auto", max_queue_size="auto") as loader:
+        loader.diagnose(lambda batch: time.sleep(0.001), 20)
+        assert loader.autotune.history == [] and not loader.autotune.frozen
+        run(loader, 150)
+        assert loader.stats().workers > 1
+        loader.autotune.freeze()
+        loader.diagnose(lambda batch: time.sleep(0.001), 20)
+        assert loader.autotune.frozen
 
 
 def test_the_example_of_the_page_prints_what_it_says(tmp_path):
