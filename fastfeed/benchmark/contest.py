@@ -22,8 +22,10 @@ from fastfeed.doctor import copies
 
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds of a round."""
-LEAST_PATIENCE, IMPORT_PATIENCE = 10.0, 60.0
-"""Seconds for an answer, however little time is left; all libraries are imported at once."""
+LEAST_PATIENCE = 10.0
+"""Seconds for an answer, however little time is left."""
+IMPORT_PATIENCE, START_PATIENCE = 60.0, 30.0
+"""The same while all libraries are imported, at once, and while workers are started."""
 READY_SECONDS, BETWEEN_SECONDS = 0.8, 0.3
 """What a lane takes to get ready, and to settle after a round, about."""
 STARTING_SECONDS, READY, BATCHES_OF_A_ROUND = 2.0, 3, 32
@@ -132,9 +134,6 @@ class Contest:
         each = STARTING_SECONDS + (READY + self._settings.repeats) * (seconds + BETWEEN_SECONDS)
         return f"try --seconds {round(each * self._entered, -1):.0f}, or fewer --loaders"
 
-    def _patience(self) -> float:
-        return max(LEAST_PATIENCE, self._share)
-
     def _fitting(self) -> float:
         """Return how long rounds may be for all of them to fit into the time that is left."""
         each = self._deadline.left() / max(1, len(self._lanes)) - READY_SECONDS
@@ -154,7 +153,7 @@ class Contest:
     def _get_ready(self, name: str) -> None:
         lane, row = self._lanes[name], self._rows[name]
         lane.order(self._round_seconds)
-        answer = lane.answer(self._patience())
+        answer = lane.answer(max(START_PATIENCE, self._share))
         row.batches, row.taken = answer["batches"], answer["taken"]
         row.first_batch_seconds = answer["first_batch_seconds"]
         lane.settle()
@@ -162,7 +161,7 @@ class Contest:
     def _warm_up(self, name: str) -> None:
         lane, row = self._lanes[name], self._rows[name]
         lane.order()
-        lane.answer(self._patience(), look=True)
+        lane.answer(max(LEAST_PATIENCE, self._share), look=True)
         row.peak_bytes = lane.peak_bytes
         lane.settle()
 
@@ -181,7 +180,7 @@ class Contest:
         lane, row = self._lanes[name], self._rows[name]
         before = lane.cpu_seconds()
         lane.order()
-        row.seconds.append(lane.answer(self._patience())["seconds"])
+        row.seconds.append(lane.answer(max(LEAST_PATIENCE, self._share))["seconds"])
         used = lane.cpu_seconds() - before
         row.cpu_seconds.append(used / row.taken)
         lane.settle()
