@@ -11,6 +11,9 @@ from fastfeed.tuning.choice import seconds_per_batch
 from fastfeed.tuning.result import Ended, Point, TuneResult
 from fastfeed.tuning.words import duration, percent
 
+POINT = ("workers", "batches/s", "make", "CPU", "MB/s")
+BLOCK = ("workers", "queue", "a batch", "waiting")
+"""Columns, the most important first."""
 GAP = 2
 INDENT = "    "
 
@@ -29,10 +32,10 @@ def answer(result: TuneResult, columns: int) -> Iterator[Styled]:
     if result.points:
         yield "Workers alone\n", "bold"
         points = sorted(result.points, key=lambda point: point.workers)
-        yield from _table(("workers", "batches/s", "make", "MB/s", "CPU"), map(_point, points))
+        yield from _table(POINT, map(_point, points), columns)
     if result.blocks:
         yield "Workers and step together\n", "bold"
-        yield from _table(("workers", "queue", "a batch", "waiting"), _together(result))
+        yield from _table(BLOCK, _together(result), columns)
     early = "" if result.ended == Ended.DONE else "The answer so far: "
     yield _filled(early + result.verdict, columns), "bold"
     for warning in result.warnings:
@@ -45,8 +48,8 @@ def _point(point: Point) -> tuple[str, ...]:
         str(point.workers),
         f"{point.batches_per_second.mean:.4g}",
         duration(point.make_mean_seconds),
-        f"{point.bytes_per_second / 1e6:.4g}",
         f"{100 * point.cpu_ratio:.0f} %" if math.isfinite(point.cpu_ratio) else "",
+        f"{point.bytes_per_second / 1e6:.3g}",
     )
 
 
@@ -63,11 +66,14 @@ def _together(result: TuneResult) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[Styled]:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], columns: int) -> Iterator[Styled]:
+    """Yield a table, without its last columns where there is no room for them."""
     lines = [tuple(head), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    while sum(widths) + GAP * (len(widths) - 1) > columns:
+        widths.pop()
     for number, line in enumerate(lines):
-        cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=False))
         yield (" " * GAP).join(cells) + "\n", "" if number else "dim"
     yield "\n", ""
 

@@ -31,6 +31,13 @@ def shown(columns: int, result: TuneResult = RESULT) -> str:
     return "".join(text for text, _ in answer(result, columns))
 
 
+def test_a_table_leaves_out_what_is_no_longer_room_for() -> None:
+    wide = dataclasses.replace(RESULT, points=(point(16, 0.0123456, cpu=1.0, rate=123456.7),))
+    assert "MB/s" in shown(80, wide)
+    assert "CPU" in shown(41, wide) and "MB/s" not in shown(38, wide)
+    assert max(map(len, shown(30, wide).splitlines())) <= 40  # the line to paste
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_no_line_is_wider_than_the_screen(columns: int) -> None:
     assert max(map(len, shown(columns).splitlines())) <= columns
@@ -42,7 +49,7 @@ def test_it_has_the_line_to_paste_alone_on_a_line() -> None:
 
 def test_columns_are_aligned() -> None:
     head, *rows = shown(80).split("Workers alone\n")[1].split("\n\n")[0].splitlines()
-    assert head.split() == ["workers", "batches/s", "make", "MB/s", "CPU"]
+    assert head.split() == ["workers", "batches/s", "make", "CPU", "MB/s"]
     assert [row.split()[0] for row in rows] == ["0", "1", "16"]
     assert len({len(line) for line in [head, *rows]}) == 1
 
