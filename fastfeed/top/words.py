@@ -98,7 +98,7 @@ def absent(loader: Loader) -> str:
     number, of = len(loader.workers) - len(present(loader)), len(loader.workers)
     if number == of and not loader.batches:
         return "no worker has started yet"
-    return f"{number} of {of} workers not started, ended or sent home" if number else ""
+    return f"{number} of {of} places for workers are empty" if number else ""
 
 
 def causes(loader: Loader) -> list[tuple[str, float]]:

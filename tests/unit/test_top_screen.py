@@ -64,7 +64,7 @@ def test_everything_is_said_whatever_the_width(columns: int) -> None:
         "31.0 batches/s, 149 MB/s", "step 23 ms", "making a batch 110 ms",
         "first batch after 1.2 s",
         "38 % of the last 10 s, now for 2.3 s", "production 30 %", "order 6 %", "upload 2 %",
-        "4 of 10", "8.3 s !", "gone", "1 of 3 workers not started, ended or sent home", "97 %",
+        "4 of 10", "8.3 s !", "gone", "1 of 3 places for workers are empty", "97 %",
         "210.0 MiB",
         "worker 0: its memory grows 114 MiB/min", "2 workers ended, and others took their places",
     ):  # fmt: skip
