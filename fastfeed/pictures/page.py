@@ -154,8 +154,6 @@ def inline(picture: Figure, prefix: str) -> Element:
     written = io.StringIO()
     picture.savefig(written, format="svg", metadata=NO_METADATA)
     svg = ElementTree.fromstring(written.getvalue())  # drops comments, which hold texts unescaped
-    for metadata in svg.findall(f"{SVG}metadata"):
-        svg.remove(metadata)
     for element in svg.iter():
         element.tag = element.tag.removeprefix(SVG)  # as HTML has it
         for name, value in list(element.attrib.items()):

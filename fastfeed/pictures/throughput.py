@@ -198,8 +198,8 @@ def _draw_bench(axes: Axes, work: str, rows: list[Row]) -> None:
 
 
 def _in_two_lines(name: str) -> str:
-    short = textwrap.shorten(name, 2 * LABEL - 8, placeholder=" ...")
-    return style.plain("\n".join(textwrap.wrap(short, LABEL)))
+    lines = textwrap.wrap(name, LABEL, max_lines=2, placeholder=" ...")
+    return style.plain("\n".join(lines))
 
 
 def _label(row: Row) -> str:

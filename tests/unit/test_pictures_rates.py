@@ -112,8 +112,14 @@ def test_names_of_users_are_shown_as_they_are() -> None:
     assert lanes(axes)[0].count("\n") == 1
 
 
+def test_a_long_name_without_spaces_is_broken_and_not_lost() -> None:
+    picture = bench_picture([Row("work", "package.module:" + "Source" * 8, [1.0])])
+    first, second = lanes(picture.axes[0])[0].split("\n")
+    assert first + second == "package.module:" + "Source" * 8
+
+
 def test_numbers_on_the_axis_do_not_run_into_each_other() -> None:
-    axes = bench_picture(ROWS).axes[1]
+    axes = bench_picture([Row("rows", "a loader " * 7, [360_000.0, 440_000.0], 0.93)]).axes[0]
     assert not overlaps(axes, axes.get_xticklabels())
     assert "400,000" in [label.get_text() for label in axes.get_xticklabels()]
 

@@ -156,6 +156,18 @@ def test_a_tuning_that_measured_nothing_says_so_on_each_panel() -> None:
     assert picture.get_suptitle().endswith("Nothing was measured.")
 
 
+def test_legends_and_headings_leave_the_panels_their_room() -> None:
+    picture = tuning_picture(replace(RESULT, verdict="Why it is so, in many words. " * 12))
+    picture.draw_without_rendering()
+    for axes in picture.axes:
+        assert axes.get_position().width > 0.35
+        assert axes.get_position().height > 0.2
+        found = axes.get_legend()
+        if found:
+            right = picture.transFigure.inverted().transform(found.get_window_extent())[1, 0]
+            assert right <= 1
+
+
 def test_two_hundred_workers_fit() -> None:
     many = replace(
         RESULT,
