@@ -52,8 +52,8 @@ def test_it_is_written_for_people():
     assert lines[0] == "batches: 1 handed out, 16.0 MiB"
     seconds = r"\d+\.\d{3}"
     assert re.fullmatch(
-        rf"time: waited {seconds} s( \(production {seconds}(, order {seconds})?\))?, steps 0.000 s, "
-        rf"first batch after {seconds} s",
+        rf"time: waited {seconds} s( \(production {seconds}(, order {seconds})?\))?, "
+        rf"steps 0.000 s, first batch after {seconds} s",
         lines[1],
     )
     assert re.fullmatch(r"queue: [0-3] of at most 3 ready; 2 workers, 0 replaced", lines[2])
