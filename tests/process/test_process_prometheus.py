@@ -113,7 +113,7 @@ def test_deaths_are_counted(tmp_path):
         if index == 5 and once(tmp_path / "died"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with Loader(Batches(12, die_once), workers=2) as loader:
+    with Loader(Batches(12, die_once), workers=1) as loader:
         assert len(list(loader)) == 12
         read = read_here(loader)
     assert (read("worker_restarts_total"), read("retries_total")) == (1, 1)
