@@ -148,9 +148,10 @@ def _interval(interval: Interval) -> str:
 
 
 def _add_blocks(page: Page, result: TuneResult) -> None:
+    rounds = list(dict.fromkeys(block.round for block in result.blocks))
     rows = [
         (
-            str(block.round), str(block.workers), str(block.ahead), str(block.batches),
+            str(rounds.index(block.round) + 1), str(block.workers), str(block.ahead), str(block.batches),
             style.duration(block.seconds_per_batch), _percent(block.stall),
         )
         for block in result.blocks
@@ -160,7 +161,8 @@ def _add_blocks(page: Page, result: TuneResult) -> None:
 
 
 def _add_stalls(page: Page, result: TuneResult) -> None:
-    curves = {workers: stall_curve(result, workers) for workers in compared_workers(result)}
+    found = {workers: stall_curve(result, workers) for workers in compared_workers(result)}
+    curves = {workers: curve for workers, curve in found.items() if curve}
     lengths = sorted({ahead for curve in curves.values() for ahead in curve})
     head = ("max_queue_size", *(f"workers={workers}" for workers in curves))
     rows = ([str(a), *(_percent(curve.get(a)) for curve in curves.values())] for a in lengths)

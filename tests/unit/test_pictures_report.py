@@ -120,7 +120,7 @@ def test_all_figures_are_in_tables() -> None:
         assert found == expected
     blocks = [found for found in READ.rows if len(found) == 6 and found[2] == "15"]
     assert len(blocks) == len(RESULT.blocks)
-    assert ["1", "5", "15", "100", "30.4 ms", "1.2 %"] in blocks
+    assert ["2", "5", "15", "100", "30.4 ms", "1.2 %"] in blocks
     predicted = row("15", 4)
     assert all(cell.endswith(" %") for cell in predicted[1:])
 
