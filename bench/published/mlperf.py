@@ -2,54 +2,98 @@
 
 ``fastfeed bench --emulate`` does all of it: batches, steps and the least utilization are MLPerf
 Storage's (`fastfeed/benchmark/accelerators.py`), the storage is not: records come from memory. Here
-are only the loaders that the table is to have, and where it goes.
+one loader after the other is given to it, so that a table that was ended can go on.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
+import json
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import ROOT
+from bench.sheet import Run, Sheet, parser, spread
 
-LOADERS = "plain,keras-threads,keras-processes,torch,fastfeed-fill,fastfeed"
+MODULE = "bench.published.mlperf"
+LOADERS = ("plain", "keras-threads", "keras-processes", "torch", "fastfeed", "fastfeed-fill")
 ACCELERATOR = "resnet50-h100"
 LONGER = 120.0  # seconds over the budget: what was begun goes on to its end
 
 
-def command(given: argparse.Namespace, file: Path) -> list[str]:
-    """Return the command, with the names of its files as seen from the root."""
-    size = ["--scale", "0.01", "--repeats", "1"] if given.quick else ["--repeats", "3"]
-    names = os.path.relpath(file.with_suffix(".json"), ROOT), os.path.relpath(file, ROOT)
-    return [
-        sys.executable, "-m", "fastfeed", "bench", "--emulate", ACCELERATOR,
-        "--loaders", ",".join(given.only or [LOADERS]), "--seconds", f"{given.seconds:g}", *size,
-        "--json", names[0], "--markdown", names[1],
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class Case:
+    """A loader, as ``fastfeed bench`` names it, and what it gets."""
+
+    name: str
+    accelerator: str
+    seconds: float
+    repeats: int
+    scale: float
 
 
-def main() -> int:
-    """Run the command, print its tables, and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.published.mlperf")
-    parser.add_argument("--seconds", type=float, default=200.0, help="budget")
-    parser.add_argument("--only", nargs="+", metavar="LOADER")
-    parser.add_argument("--quick", action="store_true", help="a rehearsal with small records")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", metavar="DIR")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    quick = "-quick" if given.quick else ""
-    file = given.out / f"{time.strftime('%Y-%m-%d')}-mlperf{quick}.md"
-    before = file.stat().st_mtime_ns if file.exists() else 0
-    done = subprocess.run(command(given, file), cwd=ROOT, timeout=given.seconds + LONGER)
-    if file.exists() and file.stat().st_mtime_ns != before:
-        print(file.read_text())
-        print(f"written: {file} and the .json beside it")
-    return done.returncode
+def measure(case: Case) -> Run:
+    """Give one loader to the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "bench.json")
+        command = [
+            sys.executable, "-m", "fastfeed", "bench", "--emulate", case.accelerator,
+            "--loaders", case.name, "--seconds", f"{case.seconds:g}",
+            "--repeats", str(case.repeats), "--scale", f"{case.scale:g}", "--json", str(file),
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=case.seconds + LONGER
+        )
+        if not file.exists():
+            return {"error": (done.stderr.strip().splitlines() or ["no answer"])[-1]}
+        (emulation,) = json.loads(file.read_text())["emulations"]
+    rows = {row.pop("loader"): row for row in emulation.pop("rows")}
+    row = rows[case.name]
+    return emulation | row if row["tried"] else {"error": f"{row['status']}: {row['reason']}"}
+
+
+def lines(sheet: Sheet) -> Iterator[str]:
+    """Yield the table."""
+    runs = [run for name in LOADERS for run in sheet.of(name=name)]
+    if not runs:
+        return
+    about = runs[0]
+    yield (
+        f"{about['accelerator']}: {about['batch_size']} records of {about['record_bytes']:,} bytes "
+        f"a step (MLPerf Storage: {about['full_record_bytes']:,}), computing for "
+        f"{1e3 * about['step_seconds']:g} ms. Kept fed: AU >= {100 * about['least_au']:g} %, AU "
+        "being computing over all time, the mean of the accelerators."
+    )
+    yield ""
+    counts = sorted({tried["accelerators"] for run in runs for tried in run["tried"]})
+    yield f"| loader | kept fed | {' | '.join(f'AU with {count}, %' for count in counts)} | |"
+    yield "|---" * (len(counts) + 3) + "|"
+    for run in runs:
+        found = {tried["accelerators"]: tried["utilization"] for tried in run["tried"]}
+        cells = [_utilization(found.get(count, [])) for count in counts]
+        fed = f"at least {run['fed']}" if run["reason"] else str(run["fed"])
+        yield f"| {run['case']['name']} | {fed} | {' | '.join(cells)} | {run['reason']} |"
+    yield ""
+
+
+def _utilization(rounds: list[float]) -> str:
+    return f"{spread([100 * au for au in rounds], '.0f')}, n {len(rounds)}" if rounds else ""
+
+
+def main() -> None:
+    """Measure and write the table."""
+    options = parser(MODULE, __doc__, rounds=1)
+    options.add_argument("--seconds", type=float, default=60.0, help="budget of each loader")
+    given = options.parse_args()
+    repeats, scale = (1, 0.01) if given.quick else (3, 1.0)
+    sheet = Sheet("mlperf", given, MODULE, {"repeats": repeats, "scale": scale})
+    each = (ACCELERATOR, given.seconds, repeats, scale)
+    sheet.hold([Case(name, *each) for name in LOADERS], measure)
+    sheet.publish("MLPerf Storage's ResNet-50", lines(sheet))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

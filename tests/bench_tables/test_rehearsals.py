@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +13,15 @@ import pytest
 from bench import look_ahead, records_cost, shapes, tune_grid, watching
 from bench.harness import ROOT
 from bench.loops import Loops
-from bench.published import arena, arena_cell, landscape, landscape_data, latency, latency_cell
+from bench.published import (
+    arena,
+    arena_cell,
+    landscape,
+    landscape_data,
+    latency,
+    latency_cell,
+    mlperf,
+)
 from bench.shapes import CPU_BOUND, HEAVY_TAIL, SHAPES, Shape, Work
 from bench.sheet import Sheet, parser
 
@@ -138,11 +144,8 @@ def test_watching(tmp_path: Path) -> None:
 
 
 def test_mlperf(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.published.mlperf", "--quick", "--only", "plain"]
-    done = subprocess.run(
-        [*command, "--seconds", "1", "--out", f"{tmp_path}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "| plain " in done.stdout
-    assert len(list(tmp_path.glob("*-mlperf-quick.*"))) == 2
+    case = mlperf.Case("plain", "cosmoflow-h100", seconds=1.0, repeats=1, scale=0.001)
+    found = page(tmp_path, mlperf, [case], mlperf.measure)
+    ((_, fed, utilization, *_),) = rows(found, "| plain ")
+    assert "cosmoflow-h100: 1 records of 2,828 bytes" in found
+    assert utilization.endswith(", n 1") and ("1" in fed or "0" in fed)
