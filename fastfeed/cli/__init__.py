@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
 
-from fastfeed.cli import bench, doctor, top, trace, tune
 from fastfeed.cli.output import OutputError, ReaderGone
 from fastfeed.doctor.versions import installed
 
+COMMANDS = ("bench", "doctor", "top", "trace", "tune")
+"""Each has a module here."""
 NOT_DONE = 2
 """Exit status for what argparse refuses, and where the output cannot be written."""
 INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return what reads the command line, for these commands: what others import costs time."""
     parser = argparse.ArgumentParser(
         prog="fastfeed",
         description="Feeds training loops from worker processes. These commands look at a machine "
@@ -28,11 +30,8 @@ def parser() -> argparse.ArgumentParser:
     version = installed("fastfeed").get("fastfeed", "of unknown version")
     parser.add_argument("--version", action="version", version=f"fastfeed {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    bench.add_to(commands)
-    doctor.add_to(commands)
-    top.add_to(commands)
-    trace.add_to(commands)
-    tune.add_to(commands)
+    for name in names:
+        importlib.import_module(f"fastfeed.cli.{name}").add_to(commands)
     return parser
 
 
@@ -44,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Default: those that the program was started with.
     """
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    named = [name for name in COMMANDS if name in arguments[:1]]
+    options = parser(named or COMMANDS).parse_args(arguments)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
