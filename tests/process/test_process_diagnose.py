@@ -66,7 +66,7 @@ def test_workers_that_take_the_core_of_the_step():
     os.sched_setaffinity(0, {min(allowed)})
     try:
         with Loader(Batches(30, compute), workers=2) as loader:
-            found = loader.diagnose(lambda batch: compute(0), 3 * FEW)
+            found = loader.diagnose(lambda batch: compute(0), 2 * FEW)
     finally:
         os.sched_setaffinity(0, allowed)
     assert found.interference.value + found.data_stall.value > 0.1, "0.5 if nobody else is there"
