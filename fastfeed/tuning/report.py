@@ -151,7 +151,8 @@ def _add_blocks(page: Page, result: TuneResult) -> None:
     rounds = list(dict.fromkeys(block.round for block in result.blocks))
     rows = [
         (
-            str(rounds.index(block.round) + 1), str(block.workers), str(block.ahead), str(block.batches),
+            str(rounds.index(block.round) + 1),
+            str(block.workers), str(block.ahead), str(block.batches),
             style.duration(block.seconds_per_batch), _percent(block.stall),
         )
         for block in result.blocks
