@@ -97,6 +97,11 @@ class Sheet:
             Gets a case and returns its figures, or ``{"error": why}``.
         rounds : int, optional
             Default: as many as the command line says.
+
+        Raises
+        ------
+        SystemExit
+            Ctrl-C.
         """
         rounds = self._given.rounds if rounds is None else rounds
         wanted = self._given.only
@@ -109,7 +114,13 @@ class Sheet:
                     continue
                 place = f"round {number + 1} of {rounds}, {done} of {len(order)}"
                 print(f"{place}: {case.name}", flush=True)
-                self._add(key, measure(case))
+                self._add(key, self._measured(case, measure))
+
+    def _measured(self, case: Any, measure: Callable[[Any], Run]) -> Run:
+        try:
+            return measure(case)
+        except KeyboardInterrupt:
+            raise SystemExit(f"Ended. The same command goes on with {self.file}.") from None
 
     def _add(self, key: Run, figures: Run) -> None:
         if "error" in figures:
@@ -124,7 +135,9 @@ class Sheet:
             "settings": self.settings,
             "runs": self.runs,
         }
-        self.file.write_text(json.dumps(whole, indent=1) + "\n")
+        written = self.file.with_suffix(".part")
+        written.write_text(json.dumps(whole, indent=1) + "\n")
+        written.replace(self.file)  # whoever is ended in between keeps what there was
 
     def of(self, **case: Any) -> list[Run]:
         """Return the runs of the cases of which these fields are so, without those that failed."""

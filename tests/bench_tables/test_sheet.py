@@ -63,6 +63,18 @@ def test_a_second_command_measures_what_is_missing(sheet: Callable[..., Sheet]) 
     assert [run["ms"] for run in again.of(name="second", size=2)] == [7, 7]
 
 
+def test_what_was_measured_before_ctrl_c_is_kept(sheet: Callable[..., Sheet]) -> None:
+    def measure(case: Case) -> Run:
+        if case.name == "second":
+            raise KeyboardInterrupt
+        return {"ms": 1}
+
+    with pytest.raises(SystemExit, match="The same command goes on"):
+        sheet().hold([CASES[0]], measure, rounds=1)
+        sheet().hold(CASES, measure)
+    assert {run["case"]["name"] for run in sheet().runs} == {"first"}
+
+
 def test_what_failed_is_named_on_the_page(sheet: Callable[..., Sheet]) -> None:
     one = sheet("--rounds", "1")
     one.hold(CASES, measured({"first": {"ms": 1}, "second": {"error": "it rained"}}))
