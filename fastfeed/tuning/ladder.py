@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from fastfeed.monitor.sizing import HEADROOM
+from fastfeed.monitor.sizing import HEADROOM, workers_needed
 from fastfeed.tuning.choice import fewest_enough
 from fastfeed.tuning.result import Point
 
@@ -25,13 +25,15 @@ INLINE_SECONDS = 0.001
 INLINE_SHARE = 0.05
 
 
-def next_workers(points: Sequence[Point], cores: float, step_seconds: float | None) -> int | None:
+def next_workers(
+    points: Sequence[Point], cores: float, step_seconds: float | None, most: int = MOST_WORKERS
+) -> int | None:
     """Return how many workers to measure next; None: the ladder ends here.
 
     1, 2, 4, ... up to the cores, one and a half times as many, and on while each helps as much as
-    those before; then the fewest that are enough for the step, or one fewer than the best. The
-    climb ends when twice in a row the rate rose by less than 5 %, or was enough for the step; with
-    busy cores, when it rose by less once.
+    those before, with as many as the step needs; then the fewest that are enough for it, or one
+    fewer than the best. The climb ends when twice in a row the rate rose by less than 5 %, or was
+    enough for the step; with busy cores, when it rose by less once.
 
     Parameters
     ----------
@@ -40,13 +42,17 @@ def next_workers(points: Sequence[Point], cores: float, step_seconds: float | No
     cores : float
         For the workers of one rank.
     step_seconds : float or None
+    most : int
+        For more there is no memory.
     """
     rungs = [point for point in points if point.workers]
     if not rungs:
         return 1
     climbing = all(low.workers < high.workers for low, high in itertools.pairwise(rungs))
     if climbing and not _is_top(rungs, cores, step_seconds):
-        return _above(rungs[-1].workers, cores)
+        above = min(_above(rungs[-1], cores, step_seconds), most)
+        if above > rungs[-1].workers:
+            return above
     return _last(rungs, step_seconds)
 
 
@@ -60,20 +66,24 @@ def expected_rungs(cores: float) -> int:
     return math.ceil(math.log2(max(1.0, cores))) + 4
 
 
-def _above(workers: int, cores: float) -> int:
-    """Return the next rung."""
-    whole, half_more = max(1, math.floor(cores)), math.ceil(1.5 * cores)
+def _above(last: Point, cores: float, step_seconds: float | None) -> int:
+    """Return the next rung. Beyond one and a half times the cores, more help only where they wait
+    for something else: then the times say how many are enough, and they are next.
+    """
+    workers, whole, half_more = last.workers, max(1, math.floor(cores)), math.ceil(1.5 * cores)
     if workers < whole:
         return min(2 * workers, whole)
-    return half_more if workers < half_more else 2 * workers
+    if workers < half_more:
+        return half_more
+    wanted = workers_needed(last.make_mean_seconds, step_seconds) if step_seconds else 0
+    return max(wanted, workers + 1) if wanted else 2 * workers
 
 
 def _is_top(rungs: Sequence[Point], cores: float, step_seconds: float | None) -> bool:
     last = rungs[-1]
-    above = _above(last.workers, cores)
-    if above > MOST_WORKERS or (last.cpu_ratio > BUSY and not _gained(rungs)):
+    if last.cpu_ratio > BUSY and not _gained(rungs):
         return True
-    if above > math.ceil(1.5 * cores) and not scales(rungs):
+    if last.workers >= 1.5 * cores and (not scales(rungs) or _is_enough(last, step_seconds)):
         return True
     return len(rungs) >= IN_A_ROW and not any(
         _gained(rungs[: end + 1]) and not _is_enough(rungs[end], step_seconds)

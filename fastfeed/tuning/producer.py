@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from array import array
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fastfeed._core import DATA
 from fastfeed.loader import Loader
 from fastfeed.machine.cpu import CpuMeter
+from fastfeed.machine.system import System
 from fastfeed.monitor.journal import RECORD, Records
 from fastfeed.monitor.sizing import most_ahead
 from fastfeed.tuning.deadline import OutOfTime, alarm
@@ -26,6 +28,12 @@ SILENT_SECONDS = 2.0
 WARM_LOOK_SECONDS = 0.01
 WARM_SHARE = 0.5
 """Of the window's length: so long workers may take to begin, and what comes counts as well."""
+
+
+def private_bytes(pid: int) -> int:
+    """Return the memory of a process without what it shares; 0 if it has ended."""
+    pages = (System().text(f"proc/{pid}/statm") or "0 0 0").split()
+    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Run:
@@ -47,6 +55,8 @@ class Run:
         self.slot_bytes = slot_bytes
         self.kept_slots = 0
         self.real_workers = workers
+        self.worker_bytes = 0
+        """Memory of the largest worker process, without what it shares."""
         self.silent_seconds = 0.0
         """No batch had come for so long when the time was up."""
         self._feeding = feeding
@@ -134,7 +144,10 @@ class Run:
         self.kept_slots = stats.slots - stats.ahead
         self._memory_bytes = stats.memory_bytes
         self._bytes_per_batch = stats.bytes / stats.batches if stats.batches else 0.0
-        records = loader._view().records()
+        view = loader._view()
+        others = {worker.pid for worker in view.workers()} - {os.getpid()}
+        self.worker_bytes = max(map(private_bytes, others), default=0)
+        records = view.records()
         self._records = records[records["kind"] == DATA]
 
     @property

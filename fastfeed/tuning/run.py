@@ -7,6 +7,7 @@ import math
 import time
 from typing import Any, Protocol
 
+from fastfeed._core import headroom
 from fastfeed.errors import ArgumentError, FastFeedError, OutOfMemory, SourceError
 from fastfeed.tuning import choice, consumer, ladder, producer
 from fastfeed.tuning.answer import Measured, answer
@@ -33,6 +34,9 @@ SWEPT = 1000
 """Rounds from this number on are of their own, and not to be compared."""
 CLOSE_SECONDS, CLOSE_SHARE = 1.5, 0.09
 """Kept for the end of workers that are in the middle of something that takes long."""
+MEMORY = 0.25
+"""Share of the free memory that workers may take up: while loaders are compared there are three
+times as many, and the training needs some."""
 SILENT_TIMES = 20
 """A pause of more than so many times the longest making is no slow batch."""
 
@@ -74,6 +78,7 @@ class Tuning:
         self._budget = budget_seconds
         self._watcher = watcher
         self._too_slow = ""
+        self._most_workers = ladder.MOST_WORKERS
         self._window = WINDOW_SECONDS
         self._end = 0.0
         self._measured = Measured(
@@ -155,7 +160,9 @@ class Tuning:
             if ladder.inline_is_worth_it(one, measured.step_seconds):
                 self._produce(0, end)
         while time.perf_counter() + START_SECONDS < end and not self._measured.one_stream:
-            workers = ladder.next_workers(measured.points, self._cores, measured.step_seconds)
+            workers = ladder.next_workers(
+                measured.points, self._cores, measured.step_seconds, self._most_workers
+            )
             if workers is None:
                 return
             self._produce(workers, min(end, time.perf_counter() + slow))
@@ -176,6 +183,9 @@ class Tuning:
         return run.batch
 
     def _keep(self, run: producer.Run) -> None:
+        if run.worker_bytes:
+            fit = int(MEMORY * headroom() / (run.worker_bytes * self._feeding.ranks))
+            self._most_workers = max(1, min(self._most_workers, fit))
         if run.slot_bytes:
             room = self._measured.room
             self._measured.room = Room(room.memory_bytes, run.slot_bytes, run.kept_slots)
@@ -256,7 +266,7 @@ class Tuning:
 
     def _lanes(self, chosen: Choice) -> list[tuple[int, int]]:
         """Return the answer, its neighbours, and the calling thread where that may be best."""
-        most = 1 if self._measured.one_stream else ladder.MOST_WORKERS
+        most = 1 if self._measured.one_stream else self._most_workers
         near = [each for each in range(chosen.workers - 1, chosen.workers + 2) if 1 <= each <= most]
         longest = self._measured.room.most_ahead
         lanes = [(each, min(longest, max(chosen.ahead, each + choice.SPARE))) for each in near]

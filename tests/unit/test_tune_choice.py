@@ -17,10 +17,12 @@ from fastfeed.tuning.result import Point, StepTimes, TuneResult
 ROOM = Room(1 << 30, 1 << 20, 4)
 
 
-def climbed(kind: object, cores: float, step_seconds: float | None) -> list[int]:
+def climbed(
+    kind: object, cores: float, step_seconds: float | None, most: int = ladder.MOST_WORKERS
+) -> list[int]:
     """The numbers of workers that the ladder asks for, of such work."""
     points: list[Point] = []
-    while (workers := ladder.next_workers(points, cores, step_seconds)) is not None:
+    while (workers := ladder.next_workers(points, cores, step_seconds, most)) is not None:
         assert len(points) < 20
         points.append(kind(workers))  # type: ignore[operator]
     return [each.workers for each in points]
@@ -34,6 +36,16 @@ def test_work_that_computes_is_climbed_until_cores_are_busy() -> None:
 def test_work_that_waits_is_climbed_beyond_the_cores() -> None:
     assert climbed(waiting, 2, None)[:6] == [1, 2, 3, 6, 12, 24]
     assert max(climbed(waiting, 2, None)) <= ladder.MOST_WORKERS
+
+
+def test_work_that_waits_jumps_to_what_the_step_needs() -> None:
+    assert climbed(lambda workers: waiting(workers, 0.08), 2, 0.005) == [1, 2, 3, 20]
+    assert climbed(lambda workers: waiting(workers, 0.8), 2, 0.005) == [1, 2, 3, 64, 63]
+
+
+def test_memory_may_end_the_climb() -> None:
+    assert climbed(waiting, 2, None, 5)[-2:] == [5, 4]
+    assert climbed(waiting, 2, None, 1) == [1]
 
 
 def test_the_climb_ends_where_it_is_enough_twice() -> None:
