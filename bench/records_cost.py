@@ -47,7 +47,7 @@ def build_before() -> Path:
 
     Raises
     ------
-    subprocess.CalledProcessError
+    SystemExit
         There is no such commit here, or it does not compile.
     """
     tree = ROOT / "build" / f"before-{BEFORE}"
@@ -55,15 +55,21 @@ def build_before() -> Path:
     if not built.exists():
         print(f"building {BEFORE}", flush=True)
         tree.mkdir(parents=True, exist_ok=True)
-        archive = subprocess.run(
-            ["git", "archive", BEFORE], cwd=ROOT, check=True, capture_output=True
-        )
-        subprocess.run(["tar", "-x"], cwd=tree, check=True, input=archive.stdout)
-        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-        subprocess.run(command, cwd=tree, check=True, capture_output=True)
+        try:
+            _extract_and_compile(tree)
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"{BEFORE} cannot be built: {error.stderr.decode()}") from None
         built.mkdir()
         (built / "fastfeed").symlink_to(tree / "fastfeed")  # without its bench/ beside it
     return built
+
+
+def _extract_and_compile(tree: Path) -> None:
+    whole = ["git", "archive", BEFORE]
+    archive = subprocess.run(whole, cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=tree, check=True, input=archive, stderr=subprocess.PIPE)
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
 
 
 class Builds:

@@ -81,8 +81,9 @@ class Lanes:
 def figures(arrivals: Run, batch: int) -> Run:
     """Return images/s up to the cut-off and of the whole second pass, and the first batch's time.
 
-    The first batch is left out at the cut-off, and the median taken of ``batch / time between two
-    arrivals``, as the authors do.
+    At the cut-off the first batch is left out, as the authors do, and the others give a rate each,
+    batch / time between two arrivals. The median is taken of these: the authors' mean is that of
+    the batches that were ready and took no time.
     """
     first, second = arrivals["first"][:CUTOFF], arrivals["second"]
     between = [later - earlier for earlier, later in pairwise(first)]
