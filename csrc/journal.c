@@ -15,7 +15,8 @@ size_t ff_journal_end(uint32_t n_entries, uint32_t n_workers) {
   return offset ? offset + sizeof(ff_journal) : 0;
 }
 
-void ff_journal_init(ff_journal *journal, const char *name) {
+void ff_journal_init(ff_journal *journal, const char *name, uint32_t flags) {
+  journal->flags = flags;
   strncpy(journal->name, name, FF_NAME_BYTES - 1);
   journal->started_ns = ff_now_ns();
 }

@@ -15,6 +15,11 @@
 #define FF_RECORDS 16384u /* a power of two: hours of training, or 2 MiB */
 #define FF_NAME_BYTES 96u
 
+enum {
+  FF_ORDERED = 1, /* batches come in the order of their tickets */
+  FF_INLINE = 2,  /* the consumer makes them itself */
+};
+
 /* A batch that was handed out, or an error that was raised in its place. */
 typedef struct {
   uint64_t stamp; /* the ticket's number + 1; 0 while it is being written */
@@ -49,6 +54,7 @@ typedef struct {
 
 typedef struct {
   _Alignas(FF_LINE) uint64_t started_ns; /* when it was made */
+  uint32_t flags;                        /* as above */
   char name[FF_NAME_BYTES];              /* what is fed; ends with a zero */
   _Alignas(FF_LINE) ff_a64 totals[FF_TOTAL_WORDS];
   struct {
@@ -61,7 +67,7 @@ size_t ff_journal_offset(uint32_t n_entries, uint32_t n_workers);
 size_t ff_journal_end(uint32_t n_entries, uint32_t n_workers);
 
 /* `journal` points to zeros. */
-void ff_journal_init(ff_journal *journal, const char *name);
+void ff_journal_init(ff_journal *journal, const char *name, uint32_t flags);
 /* The consumer. All but `stamp` and `uploaded_ns` is taken from `record`; adds it to the totals. */
 void ff_journal_write(ff_journal *journal, uint64_t sequence, const ff_record *record);
 /* The consumer: it begins to wait, at a time, or has ended, with 0. */

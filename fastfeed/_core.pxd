@@ -196,6 +196,7 @@ cdef extern from "clock.h" nogil:
 cdef extern from "journal.h" nogil:
     const uint32_t FF_RECORDS
     const uint32_t FF_NAME_BYTES
+    enum: FF_ORDERED, FF_INLINE
 
     ctypedef struct ff_record:
         uint64_t index
@@ -229,11 +230,12 @@ cdef extern from "journal.h" nogil:
 
     ctypedef struct ff_journal:
         uint64_t started_ns
+        uint32_t flags
         char *name
 
     size_t ff_journal_offset(uint32_t n_entries, uint32_t n_workers)
     size_t ff_journal_end(uint32_t n_entries, uint32_t n_workers)
-    void ff_journal_init(ff_journal *journal, const char *name)
+    void ff_journal_init(ff_journal *journal, const char *name, uint32_t flags)
     void ff_journal_write(ff_journal *journal, uint64_t sequence, const ff_record *record)
     void ff_journal_waiting(ff_journal *journal, uint64_t since_ns)
     void ff_journal_step(ff_journal *journal, uint64_t step_for)

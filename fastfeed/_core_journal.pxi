@@ -42,6 +42,16 @@ cdef class Journal:
         return (<const char *>self.journal.name).decode(errors="replace")
 
     @property
+    def ordered(self):
+        """Batches come in the order of their tickets."""
+        return self.journal.flags & FF_ORDERED != 0
+
+    @property
+    def inline(self):
+        """The consumer makes them itself."""
+        return self.journal.flags & FF_INLINE != 0
+
+    @property
     def started_ns(self):
         """When the loader was made."""
         return self.journal.started_ns

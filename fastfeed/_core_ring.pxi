@@ -144,15 +144,17 @@ cdef class Ring:
 
     @staticmethod
     def create(Mapping mapping, uint32_t n_entries, uint32_t n_workers, uint32_t spin=0,
-               str name=""):
-        """Make a ring in memory of zeros; `name` tells readers of the journal what is fed."""
+               str name="", bint ordered=True, bint inline=False):
+        """Make a ring in memory of zeros. Readers of the journal are told the rest: what is fed,
+        whether in order, and whether the consumer makes the batches itself.
+        """
         cdef Ring self = Ring.__new__(Ring)
         cdef bytes c_name = name.encode(errors="replace")
         mapping.check_range(0, ff_journal_end(n_entries, n_workers))
         self.mapping = mapping
         check(ff_ring_init(&self.ring, mapping.base, n_entries, n_workers, spin), "ff_ring_init")
         self.journal = <ff_journal *>(mapping.base + ff_journal_offset(n_entries, n_workers))
-        ff_journal_init(self.journal, c_name)
+        ff_journal_init(self.journal, c_name, ordered * FF_ORDERED | inline * FF_INLINE)
         return self
 
     @staticmethod

@@ -97,9 +97,9 @@ class Engine:
         most_ahead = elastic.most_ahead if elastic else ahead
         most_workers = elastic.most_workers if elastic else plan_.workers
         tickets = most_ahead + self._waiting
-        self._ring, self._ring_fd = make_ring(tickets, max(1, most_workers), name)
+        inline = not plan_.workers
+        self._ring, self._ring_fd = make_ring(tickets, max(1, most_workers), name, ordered, inline)
         self.view = View(self.pid, self._ring_fd)
-        self._ordered = ordered
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
@@ -167,7 +167,7 @@ class Engine:
             self._pool,
             self._belt,
             self.view,
-            ordered=self._ordered,
+            ordered=self.view.ordered,
             waiting=self._waiting,
             room=lambda: slots.count - slots.kept,
         )
@@ -231,7 +231,6 @@ class Engine:
             worker_restarts=self._pool.restarts,
             workers=self._pool.size,
             ahead=self._belt.ahead - self._waiting if self._pool.size else 0,
-            ordered=self._ordered,
             slots=self._slots.count,
             slots_kept=self._slots.kept if self._pool.size else self._slots.count,
             slot_bytes=self._slots.slot_bytes,
@@ -294,11 +293,14 @@ def may_cross(source: Source, ring: _core.Ring, ahead: int) -> bool:
     return not source.hooks_epochs or (ahead == 0 and not ring.is_making)
 
 
-def make_ring(ahead: int, workers: int, name: str) -> tuple[_core.Ring, int]:
-    """Make a ring for so many tickets and workers, and a source of this name; return it and its
-    memfd.
+def make_ring(
+    ahead: int, workers: int, name: str, ordered: bool, inline: bool
+) -> tuple[_core.Ring, int]:
+    """Make a ring for so many tickets and workers; return it and its memfd. The rest is for those
+    who look at it.
     """
     entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
     fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))
     spin = SPIN if len(os.sched_getaffinity(0)) > workers + 1 else 0
-    return _core.Ring.create(_core.Mapping(fd), entries, workers, spin, name), fd
+    mapping = _core.Mapping(fd)
+    return _core.Ring.create(mapping, entries, workers, spin, name, ordered, inline), fd

@@ -154,6 +154,15 @@ class View:
     fd : int
         The ring's memfd, open for reading; it stays the caller's.
 
+    Attributes
+    ----------
+    name : str
+        What is fed: a class or a function.
+    ordered : bool
+        Batches come in the order of their index.
+    inline : bool
+        The consumer makes them itself (``workers=0``).
+
     Raises
     ------
     CoreError
@@ -164,6 +173,8 @@ class View:
         self.pid = pid
         self._journal = Journal(fd)
         self.name = self._journal.name
+        self.ordered = self._journal.ordered
+        self.inline = self._journal.inline
 
     def totals(self) -> Totals:
         """Return the running totals."""

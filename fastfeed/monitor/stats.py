@@ -93,8 +93,6 @@ class Stats:
     ahead : int
         Batches ready or in the making ahead of the consumer, at the most: `max_queue_size`, or 0
         where the calling thread makes them.
-    ordered : bool
-        Batches come in the order of their index.
     slots, slot_bytes : int
         Batches that fit into shared memory at the same time, and bytes of each (0 until the first
         batch has shown how large they are).
@@ -118,7 +116,6 @@ class Stats:
     worker_restarts: int
     workers: int
     ahead: int
-    ordered: bool
     slots: int
     slots_kept: int
     slot_bytes: int
@@ -142,7 +139,7 @@ class Stats:
         one line.
         """
         startup = startup_wait(self.records, self.batches, self.workers)
-        found = verdict(self.summary, self.workers, self.ahead, self.ordered, startup)
+        found = verdict(self.summary, self.workers, self.ahead, self.view.ordered, startup)
         return replace(found, text=f"{found.text}; {self.advice}") if self.advice else found
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
@@ -161,8 +158,10 @@ class Stats:
         ------
         MatplotlibMissing
             It is not installed.
+        ArgumentError
+            `path` has an ending that nobody knows.
         NotSaved
-            `path` cannot be written, or has an ending that nobody knows.
+            It cannot be written.
         """
         from fastfeed.pictures.stats import stats_picture
         from fastfeed.pictures.style import save

@@ -25,6 +25,8 @@ class Look:
         When (CLOCK_MONOTONIC).
     pid, name : int, str
         Whose loader it is, by the number that it has where it runs, and what it feeds.
+    ordered, inline : bool
+        Batches come in order; the consumer makes them itself.
     totals : Totals
     workers : list of WorkerNow
     memory : dict of int to Memory, or None
@@ -35,6 +37,8 @@ class Look:
     now_ns: int
     pid: int
     name: str
+    ordered: bool
+    inline: bool
     totals: Totals
     workers: list[WorkerNow]
     memory: dict[int, Memory] | None
@@ -47,7 +51,10 @@ def look_at(view: View) -> tuple[Look, Records]:
     own, *inside = processes.numbers(view.pid)
     memory = None if inside else _memory(workers)
     pid = inside[-1] if inside else own
-    return Look(time.monotonic_ns(), pid, name, totals, workers, memory), records
+    look = Look(
+        time.monotonic_ns(), pid, name, view.ordered, view.inline, totals, workers, memory
+    )
+    return look, records
 
 
 def _memory(workers: list[WorkerNow]) -> dict[int, Memory]:

@@ -160,15 +160,10 @@ def _verdict(look: Look, records: Records, recent: Summary) -> str:
     judged = recent
     if recent.batches < FEWEST_BATCHES:
         judged = summarise(records[-FEWEST_BATCHES:])
-    workers = 0 if _by_the_loop(look) else sum(worker.pid > 0 for worker in look.workers)
+    workers = 0 if look.inline else sum(worker.pid > 0 for worker in look.workers)
     startup = startup_wait(records, look.totals.batches, workers)
     in_it = startup if judged.batches == look.totals.batches else 0.0
-    return str(verdict(judged, workers, look.totals.ahead, startup_seconds=in_it))
-
-
-def _by_the_loop(look: Look) -> bool:
-    """Tell whether the thread that asks for batches makes them itself (``workers=0``)."""
-    return look.totals.ahead <= 1 and [worker.pid for worker in look.workers] == [look.pid]
+    return str(verdict(judged, workers, look.totals.ahead, look.ordered, in_it))
 
 
 def last_seconds(look: Look, records: Records) -> tuple[int, Records]:

@@ -11,7 +11,7 @@ static ff_journal *new_journal(void) {
   ff_journal *journal = aligned_alloc(FF_LINE, sizeof *journal);
   REQUIRE(journal);
   memset(journal, 0, sizeof *journal);
-  ff_journal_init(journal, "a source");
+  ff_journal_init(journal, "a source", FF_ORDERED);
   return journal;
 }
 

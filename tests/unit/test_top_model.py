@@ -38,10 +38,16 @@ def worker(number: int = 0, pid: int = 200, **changes: int) -> WorkerNow:
     return WorkerNow(**values | {"worker": number, "pid": pid} | changes)
 
 
-def look(*workers: WorkerNow, now_ns: int = NOW, private: int = 50 * MIB, **changes: int) -> Look:
+def look(
+    *workers: WorkerNow,
+    now_ns: int = NOW,
+    private: int = 50 * MIB,
+    inline: bool = False,
+    **changes: int,
+) -> Look:
     """A look, with the memory of each worker's process."""
     memory = {each.pid: Memory(900 * MIB, private) for each in workers if each.pid}
-    return Look(now_ns, JOB, "Photos", totals(**changes), list(workers), memory)
+    return Look(now_ns, JOB, "Photos", True, inline, totals(**changes), list(workers), memory)
 
 
 def history(*looks: Look) -> History:
@@ -193,7 +199,7 @@ def test_passes_of_one_batch_have_a_verdict() -> None:
 
 
 def test_a_loop_that_makes_its_batches_itself_is_named() -> None:
-    inline = look(worker(pid=JOB), ahead=1)
+    inline = look(worker(pid=JOB), inline=True, ahead=1)
     found = model.loader(history(inline), handed_out(20, 30, 600))
     assert "the calling thread makes them" in found.verdict
     threads = look(worker(pid=JOB), ahead=10)
