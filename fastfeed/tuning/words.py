@@ -53,7 +53,7 @@ def verdict(result: TuneResult, flat: bool) -> str:
         return _inline(point, stall)
     if stall is None or stall < FED or _wait_seconds(result, stall) < READY_SECONDS:
         return _fed(result, stall, flat)
-    if result.needed_workers is not None and result.needed_workers > result.workers:
+    if point.batches_per_second.mean * result.step.median < 1:
         return _input_bound(result, point, stall)
     return _late(result, stall)
 
@@ -107,11 +107,11 @@ def _fed(result: TuneResult, stall: float | None, flat: bool) -> str:
 
 
 def _input_bound(result: TuneResult, point: Point, stall: float) -> str:
-    assert result.step is not None and result.needed_workers is not None
+    assert result.step is not None
     share = point.batches_per_second.mean * result.step.median
     makes = "makes" if result.workers < 2 else "make"
     made = f"{count(result.workers)} {makes} {share:.2f} of what the step would take"
-    cure = _cure(result, result.needed_workers)
+    cure = _cure(result, result.needed_workers or result.workers)
     return f"Input-bound: {percent(stall)} of the time is waiting; {made}. {cure}"
 
 
