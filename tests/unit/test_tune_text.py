@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 from unit_tuning import blocks, point, waiting
 
+from fastfeed.cli import main
 from fastfeed.cli import tune as command
 from fastfeed.cli.tune_text import answer
 from fastfeed.tuning.markdown import markdown
@@ -104,3 +105,33 @@ def test_no_sizes(text: str) -> None:
 def test_no_milliseconds(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="not a number of milliseconds"):
         command.milliseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--budget", "0"], "not a number of seconds from 1"),
+        (["--step-ms", "-1"], "not a number of milliseconds"),
+        (["--step-ms", "1", "--step", "m:step"], "not allowed with"),
+        (["--batch-size", "0"], "not a whole number above 0"),
+        (["--ranks", "two"], "not a whole number above 0"),
+        ([], "required: MODULE:SOURCE"),
+    ],
+)
+def test_wrong_options(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", *(["m:source"] if options else []), *options])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_help_is_complete(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["tune", "--help"])
+    output = capsys.readouterr().out
+    options = "--step --step-ms --batch-size --memory --ranks --threads --framework --device"
+    assert all(f"{option} " in output for option in f"{options} --budget --out --json".split())
+    assert max(map(len, output.splitlines())) <= 80
