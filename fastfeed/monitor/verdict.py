@@ -16,13 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fastfeed._core import MAX_WORKERS
 from fastfeed.monitor.journal import Records
 from fastfeed.monitor.sizing import HEADROOM, Times, look_ahead, workers_needed
 from fastfeed.monitor.summary import Summary, ratio
 
 Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
 
+MOST_WORKERS, MOST_AHEAD = 128, 512
+"""More than that is no advice: the source has to become faster, or its times more even."""
 FEWEST_BATCHES = 20
 MODERATELY, HIGHLY = 0.05, 0.20
 WORTH_A_QUEUE = 0.03
@@ -108,7 +109,7 @@ def verdict(
         needed = workers_needed(float(made.mean()), summary.step_mean_seconds)
     if kind in ("workers", "copy"):
         needed = max(needed, workers + 1)
-    if kind in ("workers", "copy", "tail") and needed <= MAX_WORKERS:
+    if kind in ("workers", "copy", "tail") and needed <= MOST_WORKERS:
         makers = max(workers, needed)
         enough = makers + UNORDERED_SPARE
         if ordered:
@@ -211,10 +212,10 @@ def _upload(summary: Summary, now: Pair, needed: Pair) -> str:
 
 def _workers(summary: Summary, now: Pair, needed: Pair) -> str:
     count, far = needed
-    if count > MAX_WORKERS:
+    if count > MOST_WORKERS:
         return f"{parts(summary)}; the step is so short that no number of workers would do"
     by = "the calling thread makes them, " if not now[0] else ""
-    queue = f" with max_queue_size={far}" if far > now[1] and now[0] else ""
+    queue = f" with max_queue_size={far}" if now[0] and now[1] < far <= MOST_AHEAD else ""
     return f"{parts(summary)}; {by}{plural(count, 'worker')} would do{queue}"
 
 
@@ -223,7 +224,7 @@ def _copy(summary: Summary, now: Pair, needed: Pair) -> str:
 
 
 def _tail(summary: Summary, now: Pair, needed: Pair) -> str:
-    if needed[1] <= now[1]:
+    if not now[1] < needed[1] <= MOST_AHEAD:
         cure = "ordered=False would, or smaller items" if summary.order_ratio else "look for pauses"
         return f"{parts(summary)}; the workers keep up, a longer queue would not help: {cure}"
     more = f" and {needed[0]} workers" if needed[0] > now[0] else ""
