@@ -186,8 +186,8 @@ class Run:
         By what arrived; where that is little, by how long batches take: those of several workers
         arrive together, and a few such bursts are no rate.
         """
-        ranks = self._feeding.ranks
-        makers = max(1, self.workers * ranks)
+        makers = max(1, self.real_workers)
+        ranks = max(1, makers // max(1, self.workers))  # whose workers were there
         if len(self._arrivals) > 5 * makers:
             rate = rate_interval(self._arrivals)
             return Interval(rate.mean / ranks, rate.low / ranks, rate.high / ranks)

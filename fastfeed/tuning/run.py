@@ -195,7 +195,9 @@ class Tuning:
                 "The source is one stream, which runs in one worker. A generator function with "
                 "the parameters shard and num_shards runs in several."
             )
-        elif run.point is not None:
+            if self._measured.points:
+                return
+        if run.point is not None:
             self._add(run.point, run.silent_seconds)
 
     def _add(self, point: Point, silent_seconds: float) -> None:

@@ -197,6 +197,13 @@ def test_several_ranks_share_the_cores() -> None:
     assert not result.blocks
 
 
+def test_several_ranks_of_a_stream_that_cannot_be_divided() -> None:
+    result = fastfeed.tune(stream, 0.02, budget_seconds=2, ranks=2)
+    assert result.ended is Ended.DONE, result.error
+    assert [point.workers for point in result.points] == [1]
+    assert result.points[0].batches_per_second.mean == pytest.approx(200, rel=0.3)
+
+
 def test_in_another_thread_it_works_too() -> None:
     found: list[TuneResult] = []
     thread = threading.Thread(
