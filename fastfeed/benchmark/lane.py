@@ -31,7 +31,7 @@ SLOW = 0.05
 """Seconds a batch from which on few are timed, and none to find out how many fit into a round."""
 RAISED = re.compile(r"^\w+(?:Error|Exception): .*$", re.MULTILINE)
 """The last line of a traceback, which libraries put into the text of an error of their own."""
-SPARE = 2
+SPARE = 6
 """Untimed batches besides those that may be ready beforehand."""
 
 
@@ -51,7 +51,7 @@ class Lane:
         self._module = importlib.import_module(f"fastfeed.benchmark.loaders.{self._kind.module}")
         self._make = task.work.source(load)
         self._opened_at, self._firsts = 0.0, list[float]()
-        self._untimed = task.queue + task.workers + SPARE
+        self._untimed = task.queue + 2 * task.workers + SPARE
         if len(os.listdir("/proc/self/task")) > 1:
             # A fork has one thread, and would wait for what the others were doing: TensorFlow's,
             # JAX's, the source's own. Without any, fork is what libraries choose by themselves.

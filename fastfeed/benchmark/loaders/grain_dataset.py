@@ -32,7 +32,7 @@ def opened(source: Any, setting: Setting) -> Iterator[Iterable[Any]]:
     if setting.option == "threads":
         dataset = here.to_iter_dataset(grain.ReadOptions(setting.workers, setting.queue))
     else:
-        each = max(1, setting.queue // setting.workers)
+        each = max(1, setting.queue // setting.workers // 4)  # its other queues hold the rest
         options = grain.MultiprocessingOptions(setting.workers, per_worker_buffer_size=each)
         dataset = here.to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(options)
     batches = iter(dataset)

@@ -37,17 +37,19 @@ def opened(source: Any, setting: Setting) -> Iterator[Iterable[Any]]:
     builder: Any = PipelineBuilder()
     builder.add_source(range(len(source)), continuous=True)
     builder.pipe(Item(source), concurrency=setting.workers, output_order="input")
-    builder.add_sink(setting.queue)
     if setting.option == "subprocess":
+        half = max(1, setting.queue // 2)  # as many wait there as here
+        builder.add_sink(half)
         nbytes = sum(leaf.nbytes for leaf in leaves(source[0]))
         yield run_pipeline_in_subprocess(
             builder,
             num_threads=setting.workers,
             max_failures=0,
-            buffer_size=setting.queue,
-            arena=SharedMemoryRingBuffer((setting.queue + 2) * (nbytes + 4096)),
+            buffer_size=half,
+            arena=SharedMemoryRingBuffer((half + 2) * (nbytes + 4096)),
         )
         return
+    builder.add_sink(max(1, setting.queue - 2 * setting.workers))  # its other queues hold the rest
     pipeline = builder.build(num_threads=setting.workers, max_failures=0)
     with pipeline.auto_stop():
         yield _Epochs(pipeline)
