@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import signal
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from leftovers import worker_pids
 
 from fastfeed import Loader
 
@@ -50,19 +45,6 @@ def outcomes(loader: Loader) -> list[Any]:
             return found
         except Exception as error:
             found.append(error)
-
-
-def kill_some(progress: threading.Event, done: threading.Event) -> None:
-    """Kill a random worker some milliseconds after each batch. (By the clock alone a busy machine
-    would kill them faster than they can begin.)
-    """
-    while not done.wait(random.random() / 50):
-        if not progress.wait(0.05):
-            continue
-        progress.clear()
-        for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
 
 def in_a_fork(action: Callable[[], object]) -> str:

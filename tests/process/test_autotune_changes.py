@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from autotune_support import Shuffles, epochs, frozen, resize
 from leftovers import eventually, worker_pids
+from process_killer import kill_some
 from process_sources import Batches, of_many_sizes, once
-from process_support import assert_same, copied, indices, kill_some
+from process_support import assert_same, copied, indices
 
 from fastfeed import Loader
 from fastfeed.workers import process

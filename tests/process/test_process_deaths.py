@@ -13,8 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from leftovers import eventually, open_descriptors, worker_pids
+from process_killer import kill_some
 from process_sources import Batches, Divided, of_many_sizes, once
-from process_support import assert_same, copied, indices, kill_some, made_by_hand, outcomes
+from process_support import assert_same, copied, indices, made_by_hand, outcomes
 
 from fastfeed import Loader
 from fastfeed.errors import WorkerCrashed, WorkersLost
