@@ -128,7 +128,8 @@ def _cure(result: TuneResult, needed: int) -> str:
         return f"It grew with every worker that was tried: {needed} would do."
     if max(point.cpu_ratio for point in result.points) > BUSY:
         more = math.ceil(needed - usable(result))
-        return f"The cores are busy: {needed} workers with a core each would do, {more} cores more."
+        cores = f"{more} cores more" if more > 0 else "but the step or other programs use them too"
+        return f"The cores are busy: {needed} workers with a core each would do, {cores}."
     return (
         "More workers made no more although cores were idle: they wait for the same thing (a disk, "
         "a lock, a server)."

@@ -179,6 +179,7 @@ def test_the_calling_thread_where_it_is_as_good(seconds: float, workers: int) ->
         ([waiting(1), waiting(2)], 0.03, {}, "Fed: 1 worker feeds the step of 30 ms"),
         ([computing(1), computing(2), computing(4)], 0.002, {}, "cores are busy: 13 workers"),
         ([waiting(1), waiting(2)], 0.002, {}, "It grew with every worker that was tried: 13"),
+        ([point(1, 0.007, 1.0), point(2, 0.016, 1.0)], 0.005, {}, "or other programs use them"),
         ([waiting(1)], 0.002, {"one_stream": True}, "divided among 13 workers it would do"),
         ([point(each, rate=50) for each in (1, 2, 4)], 0.002, {}, "they wait for the same thing"),
         ([waiting(1), waiting(2)], None, {}, "2 workers made 100 batches/s"),
