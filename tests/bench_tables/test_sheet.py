@@ -16,7 +16,7 @@ from bench.apart import run_apart
 from bench.published.landscape import figures
 from bench.records_cost import difference
 from bench.sheet import Run, Sheet, parser, spread
-from bench.watching import slower
+from bench.watching import judged, slower
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,12 @@ def test_differences_are_those_of_pairs() -> None:
     assert difference([drifting], "ns") == (3, 3, 3)
     even = {"alone": [1.0, 2.0, 4.0], "watched": [1.5 * 1.01, 3.0 * 1.01]}
     assert slower([even]) == pytest.approx((0.01, 0.01, 0.01))
+
+
+def test_noise_meets_no_bar() -> None:
+    assert judged(-0.02, 0.005) == "met"
+    assert judged(0.02, 0.03) == "**missed**"
+    assert judged(-0.2, 0.3) == "not shown: too much noise"
 
 
 def test_the_cut_off_lies_in_the_first_pass() -> None:
