@@ -49,17 +49,6 @@ def checksum(arrays: Iterable[np.ndarray]) -> int:
     return value
 
 
-def expected_of(batches: Iterable[Any], contents: bool = True) -> Expected:
-    """Return what a loader must deliver for these batches."""
-    nbytes, checksums = [], []
-    for batch in batches:
-        arrays = leaves(batch)
-        nbytes.append(sum(array.nbytes for array in arrays))
-        if contents:
-            checksums.append(checksum(arrays))
-    return Expected(tuple(nbytes), tuple(checksums))
-
-
 def check(number: int, batch: Any, expected: Expected) -> None:
     """Compare one batch.
 

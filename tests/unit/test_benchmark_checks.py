@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unit_bench import expected_of
 
-from fastfeed.benchmark.checks import WrongBatches, check, checksum, expected_of, leaves
+from fastfeed.benchmark.checks import WrongBatches, check, checksum, leaves
 from fastfeed.benchmark.lane import root_cause, timed_epoch
 from fastfeed.benchmark.process import cpu_clock
 from fastfeed.benchmark.task import Task, WorkSpec

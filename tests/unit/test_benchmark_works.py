@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unit_bench import expected_of
 
 from fastfeed import Loader
 from fastfeed.benchmark import accelerators, jpeg, loaders, works
-from fastfeed.benchmark.checks import checksum, expected_of, leaves
+from fastfeed.benchmark.checks import checksum, leaves
 from fastfeed.benchmark.emulate import require_room
 from fastfeed.benchmark.own import as_batches, begun, of_length, repeated
 from fastfeed.benchmark.settings import Settings
