@@ -36,7 +36,7 @@ def doze(index: int) -> None:
     time.sleep(0.008)
 
 
-def run(loader: Loader, steps: int, step_s: float = 0.002) -> None:
+def run(loader: Loader, steps: int, step_s: float = 0.001) -> None:
     for index, batch in enumerate(itertools.islice(loader, steps)):
         assert int(batch[0][0, 0]) == index
         time.sleep(step_s)
@@ -52,13 +52,13 @@ def test_workers_and_queue_are_found_while_the_loop_runs(short_windows, use_mult
         run(loader, 300)
         tuned = loader.autotune
         assert tuned.history[0].rule == "start" and tuned.history[0].workers_before == 1
-        # 8 ms to make and 2 ms to use, and what a sleep takes longer: 5 at the most
-        assert 3 <= tuned.workers == loader.stats().workers <= 8
+        # 8 ms to make and 1 ms to use; both take longer where others use the processors
+        assert 3 <= tuned.workers == loader.stats().workers <= 16
         assert tuned.ahead == loader.stats().ahead == tuned.history[-1].ahead
         assert {"seconds", "batches", "reason", "stall"} <= asdict(tuned.history[0]).keys()
         for entry in tuned.history:
             assert isinstance(entry, Decision) and entry.reason and entry.rule in str(entry)
-            assert entry.step_seconds >= 0.002 and entry.make_seconds >= 0.008
+            assert entry.step_seconds >= 0.001 and entry.make_seconds >= 0.008
 
 
 def test_one_worker_that_is_enough_stays_alone(short_windows):
