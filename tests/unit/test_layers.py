@@ -39,7 +39,7 @@ LAYERS = [
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 HEAVY = {
     *("tensorflow", "torch", "jax", "jaxlib", "cupy", "keras", "tf_keras"),
-    *("cv2", "PIL", "matplotlib", "pandas", "rich", "ml_dtypes", "multiprocessing.pool"),
+    *("cv2", "PIL", "matplotlib", "pandas", "rich", "psutil", "ml_dtypes", "multiprocessing.pool"),
 }
 
 
