@@ -103,6 +103,7 @@ typedef struct {
   _Alignas(FF_LINE) ff_a32 stop; /* 1: this worker goes home */
   ff_a32 pid;                    /* 0: it has not asked for a ticket yet, or is gone */
   ff_a64 making_since_ns;        /* 0: it has no ticket */
+  ff_a64 made_ns;                /* when it published its last one; 0: it has not */
   ff_a64 index, epoch;           /* of its last ticket */
   ff_a64 busy_ns, batches, bytes;
 } ff_worker;

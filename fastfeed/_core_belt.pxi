@@ -60,6 +60,8 @@ cdef class Belt:
         Leave it to the upload thread to wake workers, as long as it has something to do.
     ahead : int
         May be changed, but not beyond the first value.
+    look_at : int
+        Tickets after which `ask` calls for a look at how things go.
     """
 
     cdef Ring ring
@@ -71,6 +73,7 @@ cdef class Belt:
     cdef public uint64_t due
     cdef public Run run
     cdef public bint quiet
+    cdef public uint64_t look_at
     # where batches go
     cdef Segment segment
     cdef uint32_t number
@@ -90,6 +93,7 @@ cdef class Belt:
             raise CoreError(errno.EINVAL, "this ring is a worker's, and it has no journal")
         self.ring = ring
         self.most_ahead = ahead
+        self.look_at = UINT64_MAX
         self.limit = ahead_at_first
         self.ahead = ahead
 
@@ -126,11 +130,12 @@ cdef class Belt:
         self.answered_ns = 0
 
     def ask(self):
-        """The consumer wants a batch, now."""
+        """The consumer wants a batch, now. Returns whether `look_at` tickets were posted."""
         self.asked_ns = ff_now_ns()
         if self.answered_ns:
             ff_journal_step(self.ring.journal, self.asked_ns - self.answered_ns)
         self.answered_ns = self.asked_ns
+        return self.posted >= self.look_at
 
     def wait(self):
         """It waits for one. Called again whenever it looks up: what is posted then is posted now.

@@ -43,8 +43,6 @@ UNORDERED_SLACK = 4
 MOST_WAITING = 64
 """On a GPU; more than a few serve nobody."""
 MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK - MOST_WAITING
-NEVER = 2**63
-"""A ticket number beyond all others."""
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -122,7 +120,8 @@ class Engine:
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
         self.autotune = self._make_autotune(elastic) if elastic else None
-        self._look_at = 1 if self.autotune else NEVER
+        if self.autotune:
+            self._belt.look_at = 1
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -188,9 +187,9 @@ class Engine:
     def next(self) -> Opened | None:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
-            if self._belt.posted >= self._look_at:
+            if self._belt.ask():
                 assert self.autotune is not None
-                self._look_at = self.autotune.look()
+                self._belt.look_at = self.autotune.look()
             return self.feed.next()
 
     def record_stream(self, batch: Tree, stream: Any) -> None:

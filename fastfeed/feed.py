@@ -108,7 +108,8 @@ class Feed:
     # -- batches ----------------------------------------------------------------------------
 
     def next(self) -> Opened | None:
-        """Return the next batch of the epoch as a lease and its skeleton; None at the end.
+        """Return the next batch of the epoch as a lease and its skeleton; None at the end. The belt
+        was told that it is asked for.
 
         Raises
         ------
@@ -118,7 +119,6 @@ class Feed:
             What the source raised, in the place of the item.
         """
         belt = self._belt
-        belt.ask()
         while belt.due:
             batch = self._take() or self._take_early() or self._wait()
             opened = belt.open(batch) or self._open_unusual(batch)
