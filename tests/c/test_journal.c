@@ -126,41 +126,43 @@ static void totals_add_up(void) {
   free(journal);
 }
 
-static void *write_it_full(void *argument) {
-  for (uint64_t sequence = 0; sequence < ROUNDS * FF_RECORDS; sequence++) {
+static ff_a32 enough; /* the reader has seen what it wants to see */
+
+static void *write_on(void *argument) {
+  uint64_t sequence = 0;
+  for (; sequence < ROUNDS * FF_RECORDS || !ff_load_relaxed32(&enough); sequence++) {
     ff_record record = of_ticket(sequence);
     ff_journal_write(argument, sequence, &record);
   }
   return NULL;
 }
 
-static void *end_its_copies(void *argument) {
-  for (uint64_t sequence = 0; sequence < ROUNDS * FF_RECORDS; sequence++)
-    ff_journal_uploaded(argument, sequence, sequence + 5);
+static void *end_copies(void *argument) {
+  while (!ff_load_relaxed32(&enough))
+    for (uint64_t sequence = 0; sequence < FF_RECORDS; sequence++)
+      ff_journal_uploaded(argument, sequence, sequence + 5);
   return NULL;
 }
 
-/* Until the last one is there: whoever reads beside the writer finds whole records only. */
+/* Whoever reads beside the writer finds whole records only. */
 static void nobody_reads_half_a_record(void) {
   ff_journal *journal = new_journal();
   pthread_t writer, uploader;
   ff_record record;
-  uint64_t last = ROUNDS * FF_RECORDS - 1, found = 0;
-  REQUIRE(!pthread_create(&writer, NULL, write_it_full, journal));
-  REQUIRE(!pthread_create(&uploader, NULL, end_its_copies, journal));
-  do {
+  ff_store_relaxed32(&enough, 0);
+  REQUIRE(!pthread_create(&writer, NULL, write_on, journal));
+  REQUIRE(!pthread_create(&uploader, NULL, end_copies, journal));
+  for (uint64_t found = 0; found < FF_RECORDS;) {
     uint64_t newest = ff_journal_totals(journal).newest;
     for (uint64_t sequence = newest < 64 ? 0 : newest - 64; sequence < newest + 2; sequence++) {
       if (!ff_journal_read(journal, sequence, &record)) continue;
       CHECK(is_whole(&record));
       found++;
     }
-  } while (!ff_journal_read(journal, last, &record));
+  }
+  ff_store_relaxed32(&enough, 1);
   pthread_join(writer, NULL);
   pthread_join(uploader, NULL);
-  CHECK(found > 0);
-  REQUIRE(ff_journal_read(journal, last, &record));
-  CHECK_EQ(record.uploaded_ns, last + 5);
   free(journal);
 }
 
