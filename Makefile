@@ -12,8 +12,8 @@ demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 # The tests of Keras take longer than all others, so two of these run side by side.
-test: lint test-c
-	$(MAKE) --jobs=2 test-keras-tensorflow test-python test-keras-torch test-keras-jax
+test: lint
+	$(MAKE) --jobs=2 test-keras-tensorflow test-python test-c test-keras-torch test-keras-jax
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -39,7 +39,7 @@ test-keras-torch: .venv/test
 test-keras-jax: .venv/test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
 
-# What takes minutes: more deaths, larger models of the protocol.
+# What takes minutes: more deaths, larger models of the protocol, every loader of fastfeed bench.
 long: .venv/test
 	$(MAKE) -C tests/c long model
 	$(BIN)/python -m pytest -m long

@@ -40,6 +40,7 @@ def rows(path: Path) -> dict[str, Any]:
     return {row["loader"]: row for row in json.loads(path.read_text())["tables"][0]["rows"]}
 
 
+@pytest.mark.long
 def test_every_loader_that_is_here_is_measured(tmp_path: Path) -> None:
     done = bench(tmp_path, "--work", "rows", *ONE_ROUND, "--out", "out", "--seconds", "20")
     assert done.returncode == 0, done.stdout + done.stderr

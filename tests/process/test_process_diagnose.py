@@ -65,12 +65,18 @@ def test_workers_that_take_the_core_of_the_step():
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        with Loader(Batches(30, compute), workers=2) as loader:
+        with Loader(Batches(30, compute_on_one_core), workers=2) as loader:
             found = loader.diagnose(lambda batch: compute(0), 2 * FEW)
     finally:
         os.sched_setaffinity(0, allowed)
     assert found.interference.value + found.data_stall.value > 0.1, "0.5 if nobody else is there"
     assert found.busy_seconds > found.quiet_seconds
+
+
+def compute_on_one_core(index):
+    """Their server may be older than the limit of this process."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    compute(index)
 
 
 def compute(index):
