@@ -364,8 +364,7 @@ int ff_ring_claim(ff_ring *ring, uint32_t worker, int64_t timeout_ns, ff_claim *
     if (!may_run(ring, worker)) return -ESHUTDOWN;
     FF_FAULT(FF_BEFORE_CLAIM);
     if (try_claim(ring, worker, claim)) {
-      /* Without a time-out: the consumer itself, which has had other things to do meanwhile. */
-      note_start(self, claim, timeout_ns && !looks);
+      note_start(self, claim, !looks);
       FF_FAULT(FF_AFTER_CLAIM);
       return 0;
     }

@@ -1,5 +1,10 @@
 # Part of _core.pyx: the straight way of tickets and batches through the parent.
 
+# A wait that is shorter counts as production: to see what else was finished takes as long, and takes
+# the entries out of the caches of the workers that fill them.
+cdef uint64_t WORTH_A_LOOK_NS = 20_000
+
+
 @cython.final
 cdef class Run:
     """Tickets of one epoch, to be posted one after the other.
@@ -85,6 +90,7 @@ cdef class Belt:
     # what the journal is told; 0 where there was no batch before in this epoch
     cdef uint64_t asked_ns
     cdef uint64_t answered_ns
+    cdef bint waits
     cdef bytes note
     cdef object skeleton
 
@@ -138,14 +144,16 @@ cdef class Belt:
         return self.posted >= self.look_at
 
     def wait(self):
-        """It waits for one. Called again whenever it looks up: what is posted then is posted now.
-        """
+        """It begins to wait for one; or waits still: what is posted then is posted now."""
+        if self.waits:
+            self.answered_ns = ff_now_ns()
+        self.waits = True
         ff_journal_waiting(self.ring.journal, self.asked_ns)
-        self.answered_ns = ff_now_ns()
 
     def wake(self):
         """The waiting is over."""
         self.answered_ns = ff_now_ns()
+        self.waits = False
         ff_journal_waiting(self.ring.journal, 0)
 
     cpdef int record(self, Batch batch) except -1:
@@ -165,7 +173,7 @@ cdef class Belt:
         record.asked_ns = self.asked_ns
         record.answered_ns = self.answered_ns
         record.order_wait_ns = record.upload_wait_ns = 0
-        if self.answered_ns != self.asked_ns:
+        if self.answered_ns - self.asked_ns > WORTH_A_LOOK_NS:
             self.split_wait(&record)
         ff_journal_write(self.ring.journal, taken.sequence, &record)
         return 0
