@@ -7,10 +7,9 @@ from types import TracebackType
 from typing import Any
 
 from fastfeed.benchmark.results import Emulation, Table
+from fastfeed.cli.bar import bar
 from fastfeed.cli.bench_table import emulation_parts, table_parts
 from fastfeed.cli.output import width, write
-
-COLUMNS_OF_BAR = 24
 
 
 class Shown:
@@ -25,7 +24,7 @@ class Shown:
     """
 
     def __init__(self) -> None:
-        self._bar = _bar()
+        self._bar = bar()
         self._task: Any = None
         self.shown = 0
 
@@ -76,25 +75,6 @@ def show(part: Table | Emulation) -> None:
         write(table_parts(part, width()))
     else:
         write(emulation_parts(part, width()))
-
-
-def _bar() -> Any:
-    """Return a bar of rich's; None where there is no rich or no screen."""
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    except ImportError:
-        return None
-    if sys.stderr is None:
-        return None
-    console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
-    bar = BarColumn(bar_width=COLUMNS_OF_BAR if console.width > 60 else 8)
-    text = TextColumn("{task.description}")
-    return Progress(
-        TimeElapsedColumn(), bar, text, console=console, transient=True, refresh_per_second=2
-    )
 
 
 def _say(text: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import textwrap
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastfeed.cli.arguments import failed, pid, seconds
 from fastfeed.cli.output import OutputError, put, width
@@ -94,15 +96,26 @@ def _followed(views: list[View], options: argparse.Namespace) -> list[Recording]
     """Record until the time is over, the process has ended, or Ctrl-C is pressed."""
     recordings = [Recording(view) for view in views]
     started = processes.started(options.pid)
-    with suppress(KeyboardInterrupt):
+    with _presses() as presses:
         _say(f"Recording process {options.pid} for {options.seconds:g} s; Ctrl-C ends it.")
         follow(
             recordings,
             options.seconds,
-            goes_on=lambda: processes.started(options.pid) == started,
+            goes_on=lambda: not presses and processes.started(options.pid) == started,
             most=MOST,
         )
     return recordings
+
+
+@contextmanager
+def _presses() -> Iterator[list[int]]:
+    """Count Ctrl-C. As an exception in the middle of a look it would have batches taken twice."""
+    presses: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: presses.append(number))
+    try:
+        yield presses
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check(recordings: list[Recording], options: argparse.Namespace) -> None:

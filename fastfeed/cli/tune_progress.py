@@ -8,8 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-BAR_COLUMNS = 16
-NARROW = 60
+from fastfeed.cli.bar import bar
 
 
 class Progress:
@@ -24,7 +23,7 @@ class Progress:
 
     def __init__(self, budget_seconds: float) -> None:
         self._budget = budget_seconds
-        self._bar = _bar()
+        self._bar = bar()
         self._task: Any = None
 
     def __enter__(self) -> Progress:
@@ -55,21 +54,3 @@ class Progress:
         elif sys.stderr is not None:
             with contextlib.suppress(OSError):  # nobody reads it: the answer is what counts
                 print(what, file=sys.stderr, flush=True)
-
-
-def _bar() -> Any:
-    """Return rich's bar; None where there is no rich, or no screen."""
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    except ImportError:
-        return None
-    if sys.stderr is None:
-        return None
-    console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
-    columns: list[Any] = [TimeElapsedColumn(), TextColumn("{task.description}", markup=False)]
-    if console.width >= NARROW:
-        columns.insert(1, BarColumn(bar_width=BAR_COLUMNS))
-    return Progress(*columns, console=console, transient=True)

@@ -19,6 +19,7 @@ def kill_some(progress: threading.Event, done: threading.Event) -> None:
         if not progress.wait(0.05):
             continue
         progress.clear()
-        for pid in random.sample(worker_pids(), 1) if worker_pids() else []:
+        pids = worker_pids()
+        for pid in random.sample(pids, min(1, len(pids))):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
