@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -133,6 +134,10 @@ def test_an_iterator_has_one_worker_and_says_so(short_windows):
         assert "so one worker makes them all" in loader.autotune.history[0].reason
 
 
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="with the sanitizers the making costs more than the hand-over",
+)
 def test_it_says_so_where_no_workers_would_be_better(short_windows):
     with Loader(np.arange(4_000_000), 4, workers="auto") as loader:
         batches = iter(loader)
