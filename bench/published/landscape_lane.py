@@ -1,6 +1,6 @@
 """One library in a process of its own, which reads the data set as each line of input says.
 
-``python -m bench.published.landscape_lane '{"library": ..., "folder": ...}'``; a line is
+``python -m bench.published.landscape_lane '{"reader": ..., "folder": ...}'``; a line is
 ``{"batch": n, "workers": n}``, the answer the arrival times of two passes.
 """
 
@@ -21,7 +21,7 @@ from bench.published.landscape_data import LIBRARIES, SIDE
 class Task:
     """What a lane is to read with."""
 
-    library: str
+    reader: str
     folder: str
 
     def dumps(self) -> str:
@@ -31,7 +31,7 @@ class Task:
 
 def read(task: Task, batch: int, workers: int) -> dict[str, list[float]]:
     """Read the set twice; return when each batch arrived, in seconds from the very beginning."""
-    opened, _ = LIBRARIES[task.library]
+    opened, _ = LIBRARIES[task.reader]
     passes: list[list[float]] = []
     begin = time.perf_counter()
     with opened(task.folder, batch, workers) as loader:
@@ -55,7 +55,7 @@ def _check(images: Any, labels: Any) -> int:
 
 def serve(task: Task, say: Callable[[dict[str, Any]], None]) -> None:
     """Import the library, then read the set for each line."""
-    __import__(LIBRARIES[task.library][1])
+    __import__(LIBRARIES[task.reader][1])
     say({"imported": True})
     for line in sys.stdin:
         say(read(task, **json.loads(line)))

@@ -17,6 +17,7 @@ import numpy as np
 
 from fastfeed.autotune.state import Bar, Change, Limits, Rule, State, Trial, Window
 from fastfeed.monitor.sizing import look_ahead, workers_needed
+from fastfeed.monitor.words import duration
 
 SHORT = 0.03
 """More stall than this is to be cured."""
@@ -354,11 +355,3 @@ RULES: tuple[Callable[[State, Window, Limits], Answer], ...] = (
     shrink,
     review,
 )
-
-
-def duration(seconds: float) -> str:
-    """Write a time for people."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"

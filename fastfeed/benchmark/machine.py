@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from importlib import metadata
-from pathlib import Path
 from typing import Any
+
+from fastfeed.machine.system import System
 
 PACKAGES = (
     "fastfeed", "numpy", "torch", "keras", "tensorflow", "tensorflow-cpu", "spdl", "grain",
     "opencv-python-headless", "opencv-python", "pillow",
 )  # fmt: skip
-
-
-def cpu_model() -> str:
-    """Return the processor's name as the kernel has it."""
-    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.machine()
 
 
 def describe(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
@@ -31,7 +25,7 @@ def describe(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cpu": {"brand": cpu_model(), "usable": len(os.sched_getaffinity(0))},
+        "cpu": {"brand": System().cpu_model(), "usable": len(os.sched_getaffinity(0))},
         "memory_gib": round(memory / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),

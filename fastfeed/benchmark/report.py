@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastfeed.benchmark.results import LEFT_OUT, MEASURED, Emulation, FedRow, Report, Row, Table
-from fastfeed.doctor.finding import count
+from fastfeed.monitor.words import count
 
 HEADS = (
     "loader", "batches/s", "slowest to fastest", "n", "MB/s", "of limit", "CPU ms/batch", "PSS MB",

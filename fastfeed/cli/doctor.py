@@ -11,8 +11,8 @@ from dataclasses import asdict
 
 from fastfeed.cli.output import Styled, width, write
 from fastfeed.doctor import Finding, Status, examine
-from fastfeed.doctor.finding import count
 from fastfeed.doctor.versions import installed
+from fastfeed.monitor.words import count
 
 DESCRIPTION = """\
 Look at what this machine offers fastfeed: versions, kernel, cores, memory,

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 from fastfeed.cli.arguments import failed, pid, seconds
 from fastfeed.cli.output import OutputError, put, width
-from fastfeed.doctor.finding import count
 from fastfeed.errors import ArgumentError, gib
 from fastfeed.monitor.journal import MonitorError, View, views_of
 from fastfeed.monitor.recording import Recording, follow, of_journal
 from fastfeed.monitor.trace import TraceError, check_name, opened, write
+from fastfeed.monitor.words import count
 from fastfeed.top import processes
 
 DESCRIPTION = """\

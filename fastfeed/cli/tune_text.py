@@ -7,9 +7,10 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from fastfeed.cli.output import Styled
+from fastfeed.monitor.words import duration
 from fastfeed.tuning.choice import seconds_per_batch
 from fastfeed.tuning.result import Ended, Point, TuneResult
-from fastfeed.tuning.words import duration, percent
+from fastfeed.tuning.words import percent
 
 POINT = ("workers", "batches/s", "make", "CPU", "MB/s")
 BLOCK = ("workers", "queue", "a batch", "waiting")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from fastfeed.doctor.finding import Finding, Status, count
+from fastfeed.doctor.finding import Finding, Status
 from fastfeed.machine.limits import quota
 from fastfeed.machine.system import System, listed
+from fastfeed.monitor.words import count
 
 
 def look(system: System, affinity: int | None = None) -> Finding:

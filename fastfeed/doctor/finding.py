@@ -51,8 +51,3 @@ class Finding:
     def __post_init__(self) -> None:
         if self.status in (Status.WARNING, Status.PROBLEM) and not (self.means and self.cure):
             raise ValueError(f"{self.name}: a {self.status} must say what it means, and its cure")
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number of things: ``"1 core"``, ``"2 cores"``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,10 +10,11 @@ import resource
 from fastfeed._core import Device, Segment, create_memory
 from fastfeed.devices.cuda import NO_DEVICE, open_device, version
 from fastfeed.doctor import bus
-from fastfeed.doctor.finding import Finding, Status, count
+from fastfeed.doctor.finding import Finding, Status
 from fastfeed.doctor.versions import installed
 from fastfeed.errors import ArgumentError, DeviceError, DeviceUnavailable, gib
 from fastfeed.machine.system import System
+from fastfeed.monitor.words import count
 
 CARDS = "sys/bus/pci/devices"
 NVIDIA, DISPLAY = "0x10de", "0x03"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,12 @@ class System:
         """Return a line of ``/proc/meminfo``, as bytes."""
         found = re.search(rf"^{name}:\s+(\d+) kB", self.text("proc/meminfo") or "", re.MULTILINE)
         return int(found[1]) * 1024 if found else None
+
+    def cpu_model(self) -> str:
+        """Return the processor's name as the kernel has it; else its architecture."""
+        text = self.text("proc/cpuinfo") or ""
+        found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+        return found[1] if found else platform.machine()
 
     def groups(self, controller: str) -> Iterator[str]:
         """Yield the folders of our cgroup and of those above it, of both versions.

@@ -19,6 +19,7 @@ from typing import Literal
 from fastfeed.monitor.journal import Records
 from fastfeed.monitor.sizing import HEADROOM, Times, look_ahead, workers_needed
 from fastfeed.monitor.summary import Summary, ratio
+from fastfeed.monitor.words import count
 
 Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
 
@@ -211,12 +212,12 @@ def _upload(summary: Summary, now: Pair, needed: Pair) -> str:
 
 
 def _workers(summary: Summary, now: Pair, needed: Pair) -> str:
-    count, far = needed
-    if count > MOST_WORKERS:
+    number, far = needed
+    if number > MOST_WORKERS:
         return f"{parts(summary)}; the step is so short that no number of workers would do"
     by = "the calling thread makes them, " if not now[0] else ""
     queue = f" with max_queue_size={far}" if now[0] and now[1] < far <= MOST_AHEAD else ""
-    return f"{parts(summary)}; {by}{plural(count, 'worker')} would do{queue}"
+    return f"{parts(summary)}; {by}{count(number, 'worker')} would do{queue}"
 
 
 def _copy(summary: Summary, now: Pair, needed: Pair) -> str:
@@ -260,8 +261,3 @@ def parts(summary: Summary) -> str:
 def percent(ratio: float) -> str:
     """Write a ratio for people: ``38 %``, ``0.4 %``."""
     return f"{100 * ratio:.1f} %" if 0 < ratio < 0.0095 else f"{100 * ratio:.0f} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """Write a count and its noun."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from fastfeed.monitor.verdict import plural
+from fastfeed.monitor.words import count
 from fastfeed.top.model import Loader, Worker
 
 LONG_S = 1.0
@@ -127,7 +127,7 @@ def notes(loader: Loader) -> Iterator[str]:
     """Say what a table of workers does not show."""
     if loader.replaced:
         others = "others took their places" if loader.replaced > 1 else "another took its place"
-        yield f"{plural(loader.replaced, 'worker')} ended, and {others}"
+        yield f"{count(loader.replaced, 'worker')} ended, and {others}"
     for worker in loader.workers:
         if worker.grows_bytes_per_second:
             mib = worker.grows_bytes_per_second * 60 / (1 << 20)

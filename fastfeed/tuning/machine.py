@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from typing import Any
 
 from fastfeed.doctor.versions import OLDEST, installed
@@ -14,9 +13,8 @@ from fastfeed.machine.system import System
 def machine(system: System | None = None) -> dict[str, Any]:
     """Return what the results depend on; nothing that names the machine or its user."""
     system = system or System()
-    model = re.search(r"^model name\s*:\s*(.+)$", system.text("proc/cpuinfo") or "", re.MULTILINE)
     return {
-        "cpu": model[1] if model else platform.machine(),
+        "cpu": system.cpu_model(),
         "usable_cores": usable_cores(system),
         "memory_bytes": system.meminfo_bytes("MemTotal"),
         "kernel": platform.release(),

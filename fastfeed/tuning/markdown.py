@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from fastfeed.errors import gib
+from fastfeed.monitor.words import duration
 from fastfeed.tuning.result import Ended, Interval, Point, TuneResult
-from fastfeed.tuning.words import duration, percent
+from fastfeed.tuning.words import percent
 
 POINT = (
     "workers", "batches/s", "95 % interval", "MB/s", "CPU", "make: mean", "95 % within", "longest",

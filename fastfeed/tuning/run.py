@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fastfeed._core import headroom
 from fastfeed.errors import ArgumentError, FastFeedError, OutOfMemory, SourceError
+from fastfeed.monitor.words import duration
 from fastfeed.tuning import choice, consumer, ladder, producer
 from fastfeed.tuning.answer import Measured, answer
 from fastfeed.tuning.choice import Choice, Room
@@ -18,7 +19,7 @@ from fastfeed.tuning.feeding import Feeding
 from fastfeed.tuning.machine import machine, versions
 from fastfeed.tuning.overlap import FEWEST_ROUNDS, LEAST_SECONDS, LEAST_STEPS, Comparison, one_block
 from fastfeed.tuning.result import Ended, Point, TuneResult
-from fastfeed.tuning.words import count, duration
+from fastfeed.tuning.words import count
 
 CONSUMER, PRODUCER, OVERLAP, SWEEP = 0.10, 0.45, 0.27, 0.03
 """Shares of the budget, at the most; the last one for each length of the queue."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fastfeed.monitor.summary import READY_NS
+from fastfeed.monitor.words import duration
 from fastfeed.tuning.ladder import BUSY, scales
 from fastfeed.tuning.result import Point, TuneResult
 
@@ -18,14 +19,6 @@ def count(number: int) -> str:
     if number == 0:
         return "the calling thread"
     return f"{number} worker" if number == 1 else f"{number} workers"
-
-
-def duration(seconds: float) -> str:
-    """Write a time with three digits: ``"35.1 ms"``."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
 
 
 def percent(ratio: float) -> str:

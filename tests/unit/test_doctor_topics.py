@@ -14,8 +14,8 @@ import pytest
 
 from fastfeed import Loader
 from fastfeed.doctor import Finding, Status, System, cores, files, memory, numa, pages, shm, workers
-from fastfeed.doctor.finding import count
 from fastfeed.machine.system import listed
+from fastfeed.monitor.words import count
 
 GIB = 1 << 30
 Machine = Callable[..., System]

@@ -11,9 +11,9 @@ from unit_tuning import blocks, point, waiting
 from fastfeed.cli import main
 from fastfeed.cli import tune as command
 from fastfeed.cli.tune_text import answer
+from fastfeed.monitor.words import duration
 from fastfeed.tuning.markdown import markdown
 from fastfeed.tuning.result import Ended, TuneResult
-from fastfeed.tuning.words import duration
 
 RESULT = TuneResult(
     "m:s",
