@@ -80,6 +80,19 @@ class Source(ABC):
     shards: int | None = None
     hooks_epochs = False
 
+    def descriptors(self) -> list[int]:
+        """Return the file descriptors that worker processes get besides the pickled source. They
+        stay the source's, and open for as long as a worker may be started; 100 at the most.
+        """
+        return []
+
+    def adopt(self, descriptors: list[int]) -> None:
+        """Take over a worker process's copies of `descriptors`; called in it before `open`.
+
+        Whoever overrides one of the two overrides both, and closes what it gets here.
+        """
+        assert not descriptors, f"{type(self).__name__} sends descriptors that nobody takes"
+
     def open(self, worker: int) -> None:  # noqa: B027  most sources need nothing
         """Prepare in the worker; called once, before anything else."""
 

@@ -55,13 +55,13 @@ def leave(status: int) -> NoReturn:
 
 def work(link: socket.socket) -> None:
     """Receive what to do, then do it until told to stop."""
-    task, (ring_fd, setting_fd, source_fd) = receive_message(link)
+    task, (ring_fd, setting_fd, source_fd, *sources_own) = receive_message(link)
     settle(payload.unpack(setting_fd))
     os.close(setting_fd)
     ring_mapping = Mapping(ring_fd, keep_private=True)
     os.close(ring_fd)
     room = ProcessRoom(link)
-    source = load(source_fd, task["worker"])
+    source = load(source_fd, task["worker"], sources_own)
     send_message(link, {"ready": True}, [])
     ring = Ring.attach(ring_mapping)
     try:
@@ -80,10 +80,11 @@ def settle(setting: dict[str, Any]) -> None:
     sys.argv[:] = setting["argv"]
 
 
-def load(fd: int, worker: int) -> Source:
+def load(fd: int, worker: int, descriptors: list[int]) -> Source:
     """Unpack the source; if that fails, every item of this worker raises the reason."""
     try:
         source = payload.unpack(fd)
+        source.adopt(descriptors)
         source.open(worker)
     except BaseException as error:
         return FailingSource(error)

@@ -56,6 +56,8 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 MESSAGE_BYTES = 4096
+MOST_DESCRIPTORS = 128
+"""In one message. The kernel sends 253 at the most."""
 START_S = 60.0
 BOOT = (
     "import json, sys; fd, sys.path[:], preload = map(json.loads, sys.argv[1:]);"
@@ -280,7 +282,7 @@ def receive_message(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     EOFError
         If the other side is gone.
     """
-    data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 4)
+    data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, MOST_DESCRIPTORS)
     if not data:
         raise EOFError("the other side has closed the connection")
     return pickle.loads(data), list(fds)

@@ -115,6 +115,7 @@ class ProcessPool:
         self._roster = Roster(size, max(size, most))
         self._ring = ring
         self._ring_fd = ring_fd
+        self._source = source
         self._seed = seed
         self._server = server(modules_to_preload(source, environment))
         self._source_fd = payload.ship(source)
@@ -125,7 +126,6 @@ class ProcessPool:
         self._stillborn: list[int | None] = []  # exit codes
         self._segments: dict[int, int] = {}  # number -> descriptor, while a ticket may name it
         self._retired: list[int] = []  # segments that the workers may still have mapped
-        self._repeatable = source.repeatable
         self.monitor: Monitor | None = Monitor(ring, RETRIES if source.repeatable else 0)
 
     # -- life -------------------------------------------------------------------------------
@@ -175,7 +175,8 @@ class ProcessPool:
             process = self._fork(worker)
         self._processes[worker] = process
         task = {"worker": worker, "seed": self._seed}
-        process.send(task, [self._ring_fd, self._setting_fd, self._source_fd])
+        common = [self._ring_fd, self._setting_fd, self._source_fd]
+        process.send(task, [*common, *self._source.descriptors()])
         for number in self._segments:
             self._send_segment(process, number)
         assert self.monitor is not None
@@ -233,7 +234,7 @@ class ProcessPool:
     def crash(self, batch: Batch) -> WorkerCrashed:
         """Return the error for an item that kills its workers."""
         self.tend()  # its last worker may not have been buried yet
-        return crash(batch, self._exitcodes.get(batch.worker), self._repeatable)
+        return crash(batch, self._exitcodes.get(batch.worker), self._source.repeatable)
 
     # -- memory -----------------------------------------------------------------------------
 
