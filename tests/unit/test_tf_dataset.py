@@ -6,6 +6,7 @@ import os
 import ml_dtypes
 import numpy as np
 import pytest
+from unit_tf_sources import Failing, Pictures, four_pictures
 
 from fastfeed import Loader
 from fastfeed.errors import ArgumentError, SourceError
@@ -18,26 +19,6 @@ WAYS = {
     "threads": {"workers": 2, "use_multiprocessing": False},
     "processes": {"workers": 2},
 }
-
-
-class Pictures:
-    """Ten batches of six; the last one has four."""
-
-    def __len__(self):
-        return 10
-
-    def __getitem__(self, index):
-        rows = 6 if index < 9 else 4
-        return np.full((rows, 3), index, "float32"), np.arange(rows)
-
-
-class Failing(Pictures):
-    """Fails at index 5."""
-
-    def __getitem__(self, index):
-        if index == 5:
-            raise LookupError("no picture number 5")
-        return super().__getitem__(index)
 
 
 class Given:
@@ -127,21 +108,16 @@ def test_exception_keeps_message_and_traceback_of_its_worker(way):
         seen = []
         with pytest.raises(tf.errors.OpError, match="LookupError: no picture number 5") as caught:
             seen.extend(int(x[0, 0]) for x, _ in loader.as_tf_dataset())
-        assert "test_tf_dataset.py" in str(caught.value)
+        assert "unit_tf_sources.py" in str(caught.value)
         assert 'raise LookupError("no picture number 5")' in str(caught.value)
 
 
-def stream(length):
-    pictures = Pictures()
-    yield from (pictures[index] for index in range(length))
-
-
 def test_generators():
-    with Loader(lambda: stream(4), workers=1) as loader:
+    with Loader(four_pictures, workers=1) as loader:
         data = loader.as_tf_dataset()
         assert data.cardinality() == tf.data.UNKNOWN_CARDINALITY
         assert [numbers(data), numbers(data)] == [[0, 1, 2, 3]] * 2
-    with Loader(stream(4)) as loader:
+    with Loader(four_pictures()) as loader:
         data = loader.as_tf_dataset()
         assert numbers(data) == [0, 1, 2, 3]
         with pytest.raises(tf.errors.OpError, match="used up"):
