@@ -1,53 +1,25 @@
 """The examples of the pages in docs/ run as scripts of the user's."""
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from docs_pages import blocks, printed_by
 
 from fastfeed.keras import host
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-
-
-def blocks(page, language="python"):
-    """Return the fenced blocks of a page in one language, or in several: ``"python|diff"``."""
-    text = (ROOT if page == "README.md" else DOCS).joinpath(page).read_text()
-    return re.findall(rf"^```(?:{language})\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
-def printed_by(script, folder, backend="tensorflow"):
-    """Run a script in a process of its own; return what it printed."""
-    path = folder / "example.py"
-    path.write_text(script)
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=100,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
 
 
 def test_keras_page(tmp_path):
     examples = blocks("keras.md")
     assert len(examples) == 2
     check = "print(predictions.shape, len(history.history['val_loss']))"
-    assert printed_by("\n".join([*examples, check]), tmp_path).endswith("(96, 1) 3\n")
+    printed = printed_by("\n".join([*examples, check]), tmp_path, **ON_TENSORFLOW)
+    assert printed.endswith("(96, 1) 3\n")
 
 
 def test_queue_page_shows_what_is_printed(tmp_path):
     (example,) = blocks("queue.md")
     shown = blocks("queue.md", "text")[0]
-    assert "\n" + shown in printed_by(example, tmp_path)
+    assert "\n" + shown in printed_by(example, tmp_path, **ON_TENSORFLOW)
 
 
 README_SCRIPT = """
@@ -71,7 +43,7 @@ print(len(history.history["data_wait"]))
 def test_readme_example(tmp_path):
     example = blocks("README.md")[0]
     assert "fit_generator" in example
-    assert printed_by(README_SCRIPT.format(example), tmp_path).endswith("\n10\n")
+    assert printed_by(README_SCRIPT.format(example), tmp_path, **ON_TENSORFLOW).endswith("\n10\n")
 
 
 def after(block):
@@ -86,7 +58,7 @@ def after(block):
 def test_migration_page(backend, tmp_path):
     assert len(blocks("migration.md", "diff")) == 6
     script = "\n".join(after(block) for block in blocks("migration.md", "python|diff"))
-    printed = printed_by(script, tmp_path, backend)
+    printed = printed_by(script, tmp_path, KERAS_BACKEND=backend)
     shown = blocks("migration.md", "text")
     assert len(shown) == 5
     for text in shown:  # in this order

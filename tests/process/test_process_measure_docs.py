@@ -1,35 +1,14 @@
 """What docs/measure.md and docs/prometheus.md show is what there is."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import get_args
 
+from docs_pages import DOCS, blocks, printed_by
 from process_sources import Batches
 from prometheus_client import generate_latest
 
 from fastfeed import Loader
 from fastfeed.monitor import prometheus, verdict
-
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def block(page, language):
-    """Return the one block of a page in that language."""
-    fenced = rf"^```{language}\n(.*?)^```$"
-    (found,) = re.findall(fenced, (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-    return found
-
-
-def printed_by(script, folder):
-    """Run a script as a user would."""
-    path = folder / "example.py"
-    path.write_text(script)
-    command = [sys.executable, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def shape(line):
@@ -38,8 +17,8 @@ def shape(line):
 
 
 def test_the_example_of_the_measuring_page_prints_what_the_page_shows(tmp_path):
-    shown = block("measure.md", "text")
-    printed = printed_by(block("measure.md", "python"), tmp_path).splitlines()
+    (example,), (shown,) = blocks("measure.md"), blocks("measure.md", "text")
+    printed = printed_by(example, tmp_path).splitlines()
     assert len(printed) == len(shown.splitlines())
     for line, wanted in zip(printed, shown.splitlines(), strict=True):
         if not wanted.startswith(("input-bound", "time:")):
@@ -54,7 +33,8 @@ def test_each_kind_of_verdict_and_only_those_are_on_the_page():
 
 
 def test_the_example_of_the_prometheus_page_runs(tmp_path):
-    printed_by(block("prometheus.md", "python").replace("9464", "0"), tmp_path)
+    (example,) = blocks("prometheus.md")
+    printed_by(example.replace("9464", "0"), tmp_path)
     assert "fastfeed_batches_total" in (tmp_path / "fastfeed.prom").read_text()
 
 
