@@ -164,8 +164,8 @@ class Feed:
         if batch.sequence < self._stale_below or batch.kind == CANCELLED:
             self._discard(batch)
         elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
-            self._end(batch)
             self._discard(batch)
+            self._end(batch)
         elif batch.epoch != self.epoch:
             self._early.append(batch)
         else:
@@ -176,10 +176,12 @@ class Feed:
 
     def _end(self, batch: Batch) -> None:
         """A worker's stream gives no more; what may still come from it is not for the belt."""
-        self._schedule.ended(batch.epoch, batch.worker)
-        self._belt.look_closely()
-        if self._schedule.is_over(self.epoch):
-            self._belt.due = 0
+        try:
+            self._schedule.ended(batch.epoch, batch.worker)
+        finally:
+            self._belt.look_closely()
+            if self._schedule.is_over(self.epoch):
+                self._belt.due = 0
 
     def _discard(self, batch: Batch) -> None:
         self._belt.held -= 1

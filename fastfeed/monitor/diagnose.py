@@ -29,7 +29,7 @@ from fastfeed.monitor.summary import summarise
 from fastfeed.monitor.verdict import MODERATELY, slow_upload, verdict
 from fastfeed.sources.base import Source
 from fastfeed.sources.indexable import BatchSource
-from fastfeed.sources.streams import IteratorSource
+from fastfeed.sources.streams import OnePass
 from fastfeed.structure import Tree, map_leaves
 
 Step = Callable[[Any], object]
@@ -123,7 +123,7 @@ def check(step: Step, n: int, source: Source, looping: bool) -> None:
         raise ArgumentError("step must be a function of one batch.", f"step={step!r}")
     if isinstance(n, bool) or not hasattr(n, "__index__") or n < FEWEST_STEPS:
         raise ArgumentError(f"n must be an integer from {FEWEST_STEPS} on.", f"n={n!r}")
-    if isinstance(source, IteratorSource):
+    if isinstance(source, OnePass):
         raise ArgumentError(
             "diagnose() would use up the items of an iterator, which gives them once. Make a "
             "loader of the generator function itself (without calling it), or of an object with "

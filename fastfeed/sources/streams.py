@@ -116,16 +116,17 @@ class GeneratorSource(StreamSource):
             self._stream.close()
 
 
-class IteratorSource(StreamSource):
-    """Takes the items of an iterator that somebody else has started; it cannot start again."""
+class OnePass:
+    """Base of sources over an iterator that somebody else has started; it cannot start again. A
+    loop that was left goes on where it stopped.
 
-    def __init__(self, iterator: Iterator[Any], batch_size: int | None, drop_last: bool) -> None:
-        super().__init__(type(iterator).__name__, batch_size, drop_last)
-        self._iterator = iterator
+    Attributes
+    ----------
+    stream_name : str
+        What people call it.
+    """
 
-    def make(self, item: Item, writer: Writer) -> None:
-        """Take the next item."""
-        self._write_next(self._iterator, item, writer)
+    stream_name: str
 
     def used_up(self, before: bool) -> SourceExhausted:
         """Say why there is no loop, and what to write instead.
@@ -134,10 +135,23 @@ class IteratorSource(StreamSource):
         """
         state = "gave nothing: it is empty, or used up already" if before else "is used up"
         return SourceExhausted(
-            f"The {self._name} {state}. An iterator gives its items once and cannot start again "
+            f"The {self.stream_name} {state}. An iterator gives its items once and cannot start again "
             "for another epoch. Pass the generator function itself (without calling it), or an "
             "object with __len__ and __getitem__."
         )
+
+
+class IteratorSource(OnePass, StreamSource):
+    """Takes the items of an iterator."""
+
+    def __init__(self, iterator: Iterator[Any], batch_size: int | None, drop_last: bool) -> None:
+        self.stream_name = type(iterator).__name__
+        super().__init__(self.stream_name, batch_size, drop_last)
+        self._iterator = iterator
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Take the next item."""
+        self._write_next(self._iterator, item, writer)
 
 
 def is_divisible(function: Callable[..., Any]) -> bool:
