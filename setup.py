@@ -10,8 +10,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "journal", "lease",
-           "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "upload",
-           "uploading"]
+           "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "shuffle",
+           "upload", "uploading"]
 HEADERS = [*SOURCES, "atomic", "clock", "fault", "park", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")

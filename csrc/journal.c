@@ -66,6 +66,10 @@ void ff_journal_step(ff_journal *journal, uint64_t step_for) {
   add(&journal->totals[TOTAL_OF(steps)], 1);
 }
 
+void ff_journal_failed(ff_journal *journal, uint64_t samples) {
+  add(&journal->totals[TOTAL_OF(failed)], samples);
+}
+
 void ff_journal_ahead(ff_journal *journal, uint64_t ahead) {
   ff_store_relaxed64(&journal->totals[TOTAL_OF(ahead)], ahead);
 }

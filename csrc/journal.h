@@ -48,6 +48,7 @@ typedef struct {
   uint64_t first_batch_for; /* from `started_ns` */
   uint64_t wait_for, order_wait_for, upload_wait_for;
   uint64_t step_for, steps; /* the consumer, between two batches of an epoch */
+  uint64_t failed;          /* samples that could not be read */
 } ff_totals;
 
 #define FF_TOTAL_WORDS (sizeof(ff_totals) / sizeof(uint64_t))
@@ -74,6 +75,8 @@ void ff_journal_write(ff_journal *journal, uint64_t sequence, const ff_record *r
 void ff_journal_waiting(ff_journal *journal, uint64_t since_ns);
 /* The consumer: a step has taken so long. */
 void ff_journal_step(ff_journal *journal, uint64_t step_for);
+/* The consumer: a batch has come with samples that could not be read. */
+void ff_journal_failed(ff_journal *journal, uint64_t samples);
 void ff_journal_ahead(ff_journal *journal, uint64_t ahead);
 /* The upload thread. */
 void ff_journal_uploaded(ff_journal *journal, uint64_t sequence, uint64_t uploaded_ns);

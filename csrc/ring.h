@@ -42,7 +42,10 @@ enum ff_kind {
 };
 
 /* What is to be made, and where: `segment`, `offset`, `capacity` name the slot's bytes.
- * FF_NO_SEGMENT: no slot yet, the worker brings a segment of its own. */
+ * FF_NO_SEGMENT: no slot yet, the worker brings a segment of its own.
+ *
+ * A batch of samples is rows `first_row` to `first_row + rows - 1` of `batch_rows`; `position` is
+ * where the first of them stands in the epoch's order. A ticket for a whole item has no rows. */
 #define FF_NO_SEGMENT UINT32_MAX
 typedef struct {
   uint64_t index;
@@ -51,14 +54,17 @@ typedef struct {
   uint64_t offset;
   uint64_t capacity;
   uint64_t posted_ns; /* ff_now_ns(), for the journal */
+  uint64_t position;
+  uint32_t rows, first_row, batch_rows;
 } ff_ticket;
 
 /* What was made: `data_bytes` of arrays, then at `note_offset` a note of `note_bytes`. `spilled`:
- * not in the slot, which was too small, but in a segment that the worker brought. The times are
- * ff_ring_publish()'s. */
+ * not in the slot, which was too small, but in a segment that the worker brought. `failed`: samples
+ * that could not be read. The times are ff_ring_publish()'s. */
 typedef struct {
-  uint32_t kind;
-  uint32_t spilled;
+  uint16_t kind;
+  uint16_t spilled;
+  uint32_t failed;
   uint64_t data_bytes;
   uint64_t note_offset;
   uint64_t note_bytes;
@@ -114,7 +120,6 @@ typedef struct {
   uint64_t making_since_ns, index, epoch, busy_ns, batches, bytes;
 } ff_worker_now;
 
-/* Room is left for a range of rows (a ticket that is one part of its slot). */
 typedef struct {
   _Alignas(FF_LINE) ff_a64 word;
   ff_ticket ticket;

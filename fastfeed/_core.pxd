@@ -128,10 +128,15 @@ cdef extern from "ring.h" nogil:
         uint64_t offset
         uint64_t capacity
         uint64_t posted_ns
+        uint64_t position
+        uint32_t rows
+        uint32_t first_row
+        uint32_t batch_rows
 
     ctypedef struct ff_result:
-        uint32_t kind
-        uint32_t spilled
+        uint16_t kind
+        uint16_t spilled
+        uint32_t failed
         uint64_t data_bytes
         uint64_t note_offset
         uint64_t note_bytes
@@ -227,6 +232,7 @@ cdef extern from "journal.h" nogil:
         uint64_t upload_wait_for
         uint64_t step_for
         uint64_t steps
+        uint64_t failed
 
     ctypedef struct ff_journal:
         uint64_t started_ns
@@ -242,6 +248,7 @@ cdef extern from "journal.h" nogil:
     void ff_journal_ahead(ff_journal *journal, uint64_t ahead)
     bint ff_journal_read(const ff_journal *journal, uint64_t sequence, ff_record *record)
     ff_totals ff_journal_totals(const ff_journal *journal)
+    void ff_journal_failed(ff_journal *journal, uint64_t samples)
 
 cdef extern from "monitor.h" nogil:
     ctypedef struct ff_monitor:
@@ -255,6 +262,14 @@ cdef extern from "monitor.h" nogil:
 
 cdef extern from "lifeline.h" nogil:
     int ff_lifeline_start(int parent_pidfd, int socket)
+
+cdef extern from "shuffle.h" nogil:
+    ctypedef struct ff_shuffle:
+        uint64_t n
+
+    void ff_shuffle_init(ff_shuffle *shuffle, uint64_t n, uint64_t seed, uint64_t epoch)
+    uint64_t ff_shuffle_at(const ff_shuffle *shuffle, uint64_t position)
+    void ff_shuffle_rows(const ff_shuffle *shuffle, uint64_t start, uint64_t count, int64_t *items)
 
 cdef extern from "numbers.h" nogil:
     const uint32_t FF_TWISTER_WORDS

@@ -137,6 +137,15 @@ class DeviceTensor(Array):
     ) -> object: ...
 
 @final
+class Order:
+    def __new__(
+        cls, length: int, shuffled: bool = False, seed: int = 0, epoch: int = 0
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def at(self, position: int) -> int: ...
+    def rows(self, start: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]: ...
+
+@final
 class Claim:
     @property
     def index(self) -> int: ...
@@ -148,6 +157,14 @@ class Claim:
     def offset(self) -> int: ...
     @property
     def capacity(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def first_row(self) -> int: ...
+    @property
+    def batch_rows(self) -> int: ...
     @property
     def sequence(self) -> int: ...
     @property
@@ -273,6 +290,7 @@ class Ring:
         note_offset: int = 0,
         note_bytes: int = 0,
         spilled: bool = False,
+        failed: int = 0,
     ) -> None: ...
 
 @final
@@ -305,8 +323,13 @@ class Run:
         epoch: int,
         first: int,
         count: int,
-        items: np.ndarray[Any, np.dtype[np.int64]] | None = None,
         worker: int = ...,
+        order: Order | None = None,
+        position: int = 0,
+        stride: int = 1,
+        rows: int = 0,
+        last_position: int = 0,
+        last_rows: int = 0,
     ) -> Self: ...
 
 @final

@@ -20,7 +20,7 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t, uint8_t, uintp
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
-from numpy import ndarray
+from numpy import empty, int64, ndarray
 
 from fastfeed.errors import CoreError, device_error
 
@@ -53,6 +53,7 @@ include "_core_memory.pxi"
 include "_core_slots.pxi"
 include "_core_pattern.pxi"
 include "_core_device.pxi"
+include "_core_order.pxi"
 include "_core_ring.pxi"
 include "_core_upload.pxi"
 include "_core_belt.pxi"

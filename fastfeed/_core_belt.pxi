@@ -13,32 +13,58 @@ cdef class Run:
     ----------
     epoch : int
     first, count : int
-        Positions `first` to `first + count - 1`.
-    items : array of int64, optional
-        The item at each position; without it they are the positions themselves.
+        The tickets' indices: `first` to `first + count - 1`.
     worker : int
         The only one that may claim them.
+    order : Order, optional
+        The tickets' indices are the items at `position`, `position + stride`, ... of it instead.
+    position, stride, rows : int
+        With rows: each ticket is for a batch of so many samples, `stride` positions after the one
+        before.
+    last_position, last_rows : int
+        The same for the last ticket, which may be another.
     """
 
     cdef uint32_t epoch
     cdef uint32_t worker
-    cdef uint64_t position
+    cdef uint64_t index
     cdef uint64_t stop
-    cdef const int64_t[::1] items
+    cdef Order order
+    cdef uint64_t position
+    cdef uint64_t stride
+    cdef uint32_t rows
+    cdef uint64_t last_position
+    cdef uint32_t last_rows
 
     def __cinit__(self, uint32_t epoch, uint64_t first, uint64_t count,
-                  const int64_t[::1] items=None, uint32_t worker=FF_ANY_WORKER):
-        cdef uint64_t last = UINT64_MAX if items is None else <uint64_t>items.shape[0]
-        if first > last or count > last - first:
-            raise CoreError(errno.ERANGE, f"{count} from {first} of {last} items")
+                  uint32_t worker=FF_ANY_WORKER, Order order=None, uint64_t position=0,
+                  uint64_t stride=1, uint32_t rows=0, uint64_t last_position=0,
+                  uint32_t last_rows=0):
+        if count > UINT64_MAX - first:
+            raise CoreError(errno.ERANGE, f"{count} tickets from {first} on")
         self.epoch = epoch
         self.worker = worker
-        self.position = first
+        self.index = first
         self.stop = first + count
-        self.items = items
+        self.order = order
+        self.position = position
+        self.stride = stride
+        self.rows = rows
+        self.last_position = last_position
+        self.last_rows = last_rows
 
-    cdef uint64_t item(self):
-        return self.position if self.items is None else <uint64_t>self.items[self.position]
+    cdef void describe(self, ff_ticket *ticket):
+        """Write what the next ticket is for."""
+        cdef bint last = self.rows and self.index + 1 == self.stop
+        ticket.epoch = self.epoch
+        ticket.index = self.index if self.order is None else self.order.at(self.position)
+        ticket.position = self.last_position if last else self.position
+        ticket.rows = ticket.batch_rows = self.last_rows if last else self.rows
+        ticket.first_row = 0
+
+    cdef void advance(self):
+        self.index += 1
+        self.position += self.stride
 
 
 @cython.final
@@ -176,6 +202,8 @@ cdef class Belt:
         if self.answered_ns - self.asked_ns > WORTH_A_LOOK_NS:
             self.split_wait(&record)
         ff_journal_write(self.ring.journal, taken.sequence, &record)
+        if taken.result.failed:
+            ff_journal_failed(self.ring.journal, taken.result.failed)
         return 0
 
     cdef void split_wait(self, ff_record *record):
@@ -201,7 +229,7 @@ cdef class Belt:
         """Post as many tickets as there is room for. True: there is room for more than the run has.
         """
         while self.held < self.limit:
-            if self.run is None or self.run.position == self.run.stop:
+            if self.run is None or self.run.index == self.run.stop:
                 return True
             if not self.post_next():
                 return False
@@ -213,8 +241,7 @@ cdef class Belt:
         cdef ff_ticket ticket
         if run.worker != FF_ANY_WORKER:
             self.ring.check_worker(run.worker)
-        ticket.index = run.item()
-        ticket.epoch = run.epoch
+        run.describe(&ticket)
         ticket.posted_ns = self.answered_ns
         ticket.segment = FF_NO_SEGMENT
         ticket.offset = ticket.capacity = 0
@@ -233,7 +260,7 @@ cdef class Belt:
             return False
         self.posted += 1  # it was this ticket's number
         self.held += 1
-        run.position += 1
+        run.advance()
         return True
 
     def open(self, Batch batch not None):

@@ -2,7 +2,16 @@
 
 @cython.final
 cdef class Claim:
-    """A ticket in a worker's hands: make item `index` of `epoch`, write it to this place."""
+    """A ticket in a worker's hands: make item `index` of `epoch`, write it to this place.
+
+    Attributes
+    ----------
+    rows, first_row, batch_rows : int
+        Of a batch of samples: how many to make, which of the batch's rows they are, and how many
+        that has. `rows` is 0 if the item is a batch.
+    position : int
+        Where the first of them stands in the epoch's order.
+    """
 
     cdef ff_claim claim
 
@@ -25,6 +34,22 @@ cdef class Claim:
     @property
     def capacity(self):
         return self.claim.ticket.capacity
+
+    @property
+    def position(self):
+        return self.claim.ticket.position
+
+    @property
+    def rows(self):
+        return self.claim.ticket.rows
+
+    @property
+    def first_row(self):
+        return self.claim.ticket.first_row
+
+    @property
+    def batch_rows(self):
+        return self.claim.ticket.batch_rows
 
     @property
     def sequence(self):
@@ -176,6 +201,7 @@ cdef class Ring:
         """Post a ticket; returns its sequence number, or -1 if the ring is full."""
         cdef ff_ticket ticket
         cdef uint64_t sequence = 0
+        memset(&ticket, 0, sizeof(ticket))
         ticket.index = index
         ticket.epoch = epoch
         ticket.segment = segment
@@ -262,12 +288,14 @@ cdef class Ring:
         return None
 
     def publish(self, Claim claim not None, uint32_t kind, uint64_t data_bytes=0,
-                uint64_t note_offset=0, uint64_t note_bytes=0, bint spilled=False):
+                uint64_t note_offset=0, uint64_t note_bytes=0, bint spilled=False,
+                uint32_t failed=0):
         """Hand in a claim. CoreError(ECANCELED): it is no longer ours."""
         cdef ff_result result
         memset(&result, 0, sizeof(result))
         result.kind = kind
         result.spilled = spilled
+        result.failed = failed
         result.data_bytes = data_bytes
         result.note_offset = note_offset
         result.note_bytes = note_bytes

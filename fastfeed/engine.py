@@ -21,11 +21,11 @@ from fastfeed.errors import ArgumentError
 from fastfeed.feed import Feed, Opened
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
-from fastfeed.order import EpochOrder
-from fastfeed.schedule import IndexSchedule, Schedule, StreamSchedule
+from fastfeed.recognise import Plan
+from fastfeed.schedule import IndexSchedule, MappedSchedule, Schedule, StreamSchedule
 from fastfeed.slots import SlotCount, Slots
 from fastfeed.sources.base import Source
-from fastfeed.sources.recognise import Plan
+from fastfeed.sources.mapped import MappedSource
 from fastfeed.structure import Tree, describe
 from fastfeed.workers.inline import InlinePool
 from fastfeed.workers.process import ProcessPool
@@ -77,13 +77,11 @@ class Engine:
         plan_: Plan,
         *,
         name: str,
-        seed: int,
         ahead: int,
         ordered: bool,
         elastic: Elastic | None,
         environment: dict[str, str],
         target: Target,
-        hooks: ParentHooks,
     ) -> None:
         self.pid = os.getpid()
         self.is_usable = True  # until it is closed; not in a fork of this process
@@ -91,6 +89,7 @@ class Engine:
         # One consumer at a time; close() comes after it. Re-entrant: a signal handler may close
         # the loader in the thread that waits for a batch.
         self._consumer = threading.RLock()
+        self._source = plan_.source
         self._waiting = target.waiting if plan_.workers else 0
         most_ahead = elastic.most_ahead if elastic else ahead
         most_workers = elastic.most_workers if elastic else plan_.workers
@@ -103,7 +102,7 @@ class Engine:
         self._pinning: Pinning | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._ring_fd)
-            self._pool = self._make_pool(plan_, seed, environment, most_workers)
+            self._pool = self._make_pool(plan_, environment, most_workers)
             undo.callback(self._pool.close)
             self._connect_device(ordered)
             undo.pop_all()
@@ -115,7 +114,7 @@ class Engine:
         count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
         collect = (lambda: gc.collect(0)) if target.framework == "torch" else None
         self._slots = Slots(count, self._pool, self._belt, collect, self._uploads or self._pinning)
-        schedule = self._make_schedule(plan_, seed, hooks)
+        schedule = self._make_schedule(plan_)
         self.feed = Feed(
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
@@ -148,14 +147,14 @@ class Engine:
         self._pinning = self._uploads.pinning if self._uploads else Pinning(target.device)
 
     def _make_pool(
-        self, plan_: Plan, seed: int, environment: dict[str, str], most: int
+        self, plan_: Plan, environment: dict[str, str], most: int
     ) -> InlinePool | ThreadPool | ProcessPool:
         if not plan_.workers:
-            return InlinePool(self._ring, plan_.source, seed)
+            return InlinePool(self._ring, plan_.source, plan_.seed)
         if not plan_.processes:
-            return ThreadPool(self._ring, plan_.source, seed, plan_.workers, most)
+            return ThreadPool(self._ring, plan_.source, plan_.seed, plan_.workers, most)
         return ProcessPool(
-            self._ring, self._ring_fd, plan_.source, seed, plan_.workers, environment, most
+            self._ring, self._ring_fd, plan_.source, plan_.seed, plan_.workers, environment, most
         )
 
     def _make_autotune(self, elastic: Elastic) -> Autotune:
@@ -171,17 +170,16 @@ class Engine:
             room=lambda: slots.count - slots.kept,
         )
 
-    def _make_schedule(self, plan_: Plan, seed: int, hooks: ParentHooks) -> Schedule:
+    def _make_schedule(self, plan_: Plan) -> Schedule:
         source = plan_.source
         if source.shards is not None:
             return StreamSchedule(source.shards)
-        order = None
-        if source.length is not None:
-            order = EpochOrder(source.length, plan_.shuffle_batches, seed)
+        if isinstance(source, MappedSource):
+            return MappedSchedule(source.supply, outstanding=lambda: self._belt.held)
         return IndexSchedule(
-            order,
+            plan_.order,
             may_cross=functools.partial(may_cross, source, self._ring),
-            on_enter=hooks.reach,
+            on_enter=ParentHooks(source, plan_.seed).reach,
         )
 
     def next(self) -> Opened | None:
@@ -225,6 +223,7 @@ class Engine:
             order_wait_seconds=totals.order_wait_ns / 1e9,
             upload_wait_seconds=totals.upload_wait_ns / 1e9,
             step_seconds=totals.step_ns / 1e9,
+            failed=totals.failed,
             first_batch_seconds=totals.first_batch_ns / 1e9 or None,
             ready=totals.ready,
             worker_restarts=self._pool.restarts,
@@ -267,6 +266,7 @@ class Engine:
                     self._uploads.close()
                 self._slots.close()
                 os.close(self._ring_fd)
+                self._source.close()  # last: a generator's end is the user's code
         finally:
             self._consumer.release()
 

@@ -27,7 +27,7 @@ from fastfeed.autotune.options import Tuning
 from fastfeed.devices.dataset import dataset
 from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
-from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine, ParentHooks
+from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
 from fastfeed.monitor.diagnose import diagnose
 from fastfeed.monitor.diagnosis import Diagnosis
@@ -35,8 +35,8 @@ from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
 from fastfeed.monitor.trace import write_trace
 from fastfeed.passes import Pass
-from fastfeed.sources.recognise import Options, plan
-from fastfeed.sources.streams import IteratorSource
+from fastfeed.recognise import Options, plan
+from fastfeed.sources.streams import OnePass
 
 
 class Loader:
@@ -170,17 +170,15 @@ class Loader:
         plan_ = plan(source, options)
         elastic = tuning.elastic(plan_.workers, ahead, plan_.source.shards)
         self._source = plan_.source
-        self._epoch_hooks = ParentHooks(plan_.source, seed)
+        self._order = plan_.order
         self._engine = Engine(
             replace(plan_, workers=elastic.workers) if elastic else plan_,
             name=name_of(source),
-            seed=seed,
             ahead=elastic.ahead if elastic else ahead if plan_.workers else 1,
             ordered=ordered,
             elastic=elastic,
             environment=dict(worker_env or {}),
             target=goes_to,
-            hooks=self._epoch_hooks,
         )
         self._close = weakref.finalize(self, self._engine.close)
         self._passes = 0
@@ -199,7 +197,7 @@ class Loader:
         """
         self._check_open()
         feed = self._engine.feed
-        if not isinstance(self._source, IteratorSource) or feed.epoch < 0:
+        if not isinstance(self._source, OnePass) or feed.epoch < 0:
             feed.begin_epoch()
         elif feed.is_over:
             raise self._source.used_up(before=False)
@@ -218,7 +216,7 @@ class Loader:
             )
         opened = self._engine.next()
         if opened is None:
-            if isinstance(self._source, IteratorSource) and not self.stats().batches:
+            if isinstance(self._source, OnePass) and not self.stats().batches:
                 raise self._source.used_up(before=True)
             raise StopIteration
         return self._hand_over(*opened)
@@ -231,9 +229,9 @@ class Loader:
         TypeError
             If nobody knows it.
         """
-        if self._source.length is None:
+        if self._order is None:
             raise TypeError("The length of this source is not known: it is a stream of items.")
-        return self._source.length
+        return self._order.steps()
 
     @property
     def autotune(self) -> Autotune | None:
@@ -243,7 +241,7 @@ class Loader:
     @property
     def batches_per_epoch(self) -> int | None:
         """Batches an epoch; None if nobody knows."""
-        return self._source.length
+        return None if self._order is None else self._order.steps()
 
     def as_tf_dataset(self, output_signature: Any = None) -> Any:
         """Return a ``tf.data.Dataset`` of which each ``iter()`` is one pass, without copies.

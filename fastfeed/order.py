@@ -1,16 +1,20 @@
-"""Which item comes when.
+"""Which item comes when, and to which rank.
 
-An order turns a running position into tickets' indices, epoch by epoch. It is a pure function of
-(seed, epoch), so any process can compute it without asking another.
+The items of an epoch (samples, or batches where the source gives batches) stand in one order, a
+pure function of (seed, epoch) that is computed point by point: any process knows it without asking
+another, and it takes no memory. At each step the ranks take the next items side by side. So what a
+job has consumed is one number, a position in that order, and it is the same on all ranks.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from fastfeed._core import Order, Run
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -85,44 +89,116 @@ class ItemNumbers:
         return self._generator
 
 
-@lru_cache(maxsize=4)
-def permutation(length: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return a random order of ``range(length)``, the same in every process; read-only."""
-    # The index with all bits set is no item's: the shuffle shares no numbers with a batch.
-    shuffled = generator(seed, epoch, 2**64 - 1).permutation(length)
-    shuffled.flags.writeable = False
-    return shuffled
+Uneven = Literal["drop", "pad", "short"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which of `world` ranks this is."""
+
+    rank: int = 0
+    world: int = 1
+
+
+ALONE = Shard()
+
+
+class Share(NamedTuple):
+    """What one rank takes at one step: so many positions from one on."""
+
+    position: int
+    rows: int
 
 
 class EpochOrder:
-    """The items of a source of known length: each exactly once an epoch.
+    """The items of a source of known length, dealt to the ranks step by step.
+
+    At a step that begins at position p, rank r of R takes the B positions from ``p + r * B`` on.
 
     Parameters
     ----------
     length : int
         Items an epoch.
+    rows : int or None
+        B: samples a batch, on each rank. None: items are batches, and B is 1.
     shuffle : bool
         A new order each epoch, from `seed`.
+    uneven : {"drop", "pad", "short"}
+        What becomes of the items after the last full step. "drop": they are left out. "pad": the
+        epoch's first items follow, until the step is full. "short": they are shared out as evenly
+        as possible; where there are fewer than ranks, items are padded until each rank has one.
+        In each case all ranks make the same number of steps.
+
+    Attributes
+    ----------
+    length : int
+    step : int
+        Items that all ranks take together at one step.
     """
 
-    def __init__(self, length: int, shuffle: bool, seed: int) -> None:
+    def __init__(
+        self,
+        length: int,
+        rows: int | None,
+        *,
+        shuffle: bool,
+        seed: int,
+        shard: Shard = ALONE,
+        uneven: Uneven = "short",
+    ) -> None:
         self.length = length
-        self._shuffle = shuffle
-        self._seed = seed
+        self.shuffle = shuffle
+        self.seed = seed
+        self._rows = rows
+        self._shard = shard
+        self._uneven = uneven
+        self.step = (rows or 1) * shard.world
 
-    def items(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-        """Return the index of the item at each position of `epoch`; None if that is the position
-        itself.
-        """
-        return permutation(self.length, self._seed, epoch) if self._shuffle else None
+    def steps(self, start: int = 0) -> int:
+        """Return how many steps there are from position `start` to the end of the epoch."""
+        left = self.length - start
+        return left // self.step if self._uneven == "drop" else -(-left // self.step)
 
+    def after(self, start: int, steps: int) -> int:
+        """Return the position after so many steps."""
+        return min(start + steps * self.step, self.length)
 
-def batch_rows(
-    n_items: int, batch_size: int, batch: int, shuffle: bool, seed: int, epoch: int
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the indices of the samples of one batch; the last batch may be shorter."""
-    start = batch * batch_size
-    stop = min(start + batch_size, n_items)
-    if not shuffle:
-        return np.arange(start, stop, dtype=np.int64)
-    return permutation(n_items, seed, epoch)[start:stop]
+    @property
+    def most_rows(self) -> int:
+        """Samples of this rank's largest batch."""
+        return max(self._share(0).rows, self._last(0).rows)
+
+    def run(self, epoch: int, start: int = 0) -> Run:
+        """Return this rank's tickets of an epoch, from a position on."""
+        steps, first = self.steps(start), start // self.step
+        share, last = self._share(start), self._last(start)
+        if self._rows is None:
+            order = Order(self.length, self.shuffle, self.seed, epoch)
+            return Run(epoch, first, steps, order=order, position=share.position, stride=self.step)
+        return Run(
+            epoch,
+            first,
+            steps,
+            position=share.position,
+            stride=self.step,
+            rows=share.rows,
+            last_position=last.position,
+            last_rows=last.rows,
+        )
+
+    def _share(self, start: int) -> Share:
+        """Return what this rank takes at a full step."""
+        rows = self._rows or 1
+        return Share(start + self._shard.rank * rows, rows)
+
+    def _last(self, start: int) -> Share:
+        """Return what this rank takes at the last step."""
+        at = start + max(0, self.steps(start) - 1) * self.step
+        left = self.length - at
+        if left >= self.step or self._uneven != "short":
+            return self._share(at)
+        rank, world = self._shard.rank, self._shard.world
+        if left < world:
+            return Share(at + rank, 1)
+        first = left * rank // world
+        return Share(at + first, left * (rank + 1) // world - first)

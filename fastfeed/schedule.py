@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastfeed._core import Run
+from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder
+from fastfeed.sources.mapped import Supply
 
 ENDLESS = 2**63
 """More batches than anybody takes."""
@@ -35,6 +37,9 @@ class Schedule(Protocol):
     def is_over(self, epoch: int) -> bool:
         """Tell whether an epoch that seemed endless is at its end."""
 
+    def resume(self, epoch: int, position: int) -> None:
+        """Let `epoch`, when it is begun afresh, start at a position of its order."""
+
 
 class IndexSchedule:
     """Indices of a source of known length, epoch after epoch without a break.
@@ -57,7 +62,7 @@ class IndexSchedule:
         on_enter: Callable[[int], None],
     ) -> None:
         self._order = order
-        self._length = ENDLESS if order is None else order.length
+        self._resumed = (0, 0)
         self._may_cross = may_cross
         self._on_enter = on_enter
         self._epoch = -1  # begin() enters the first one
@@ -93,7 +98,14 @@ class IndexSchedule:
             self._enter(epoch)
         elif afresh:
             self._start(epoch)  # short epochs: the tickets may have been several ahead
-        return self._length
+        return ENDLESS if self._order is None else self._order.steps(self._position(epoch))
+
+    def resume(self, epoch: int, position: int) -> None:
+        """Let one epoch start at a position; those after it start at their first."""
+        self._resumed = epoch, position
+
+    def _position(self, epoch: int) -> int:
+        return self._resumed[1] if epoch == self._resumed[0] else 0
 
     def _cross(self) -> bool:
         """Enter the next epoch if that is allowed. A hook that fails does so ahead of the consumer,
@@ -113,8 +125,10 @@ class IndexSchedule:
 
     def _start(self, epoch: int) -> None:
         self._epoch = epoch
-        items = None if self._order is None else self._order.items(epoch)
-        self._run = Run(epoch, 0, self._length, items)
+        if self._order is None:
+            self._run = Run(epoch, 0, ENDLESS)
+        else:
+            self._run = self._order.run(epoch, self._position(epoch))
 
 
 class StreamSchedule:
@@ -161,3 +175,97 @@ class StreamSchedule:
         self._count = self._turn = 0
         self._open = list(range(self._shards))
         return ENDLESS
+
+    def resume(self, epoch: int, position: int) -> None:
+        """Nothing: a stream has no positions; whoever goes on in its middle runs it forward."""
+
+
+class MappedSchedule:
+    """A generator's light items, one ticket after the other, as long as there are any.
+
+    The last ticket of an epoch has no items: its worker answers that it is at the end. It is posted
+    when nothing else is on its way, so that it comes after all the others in any case.
+
+    Parameters
+    ----------
+    supply : Supply
+        Pulls the items.
+    outstanding : callable
+        Returns how many tickets were posted whose batches were not handed out.
+    """
+
+    def __init__(self, supply: Supply, outstanding: Callable[[], int]) -> None:
+        self._supply = supply
+        self._outstanding = outstanding
+        self._resumed = (0, 0)
+        self._epoch = 0
+        self._count = 0
+        self._has_more = False
+        self._error: Exception | None = None  # the generator's
+        self._last_posted = False
+        self._is_over = False
+
+    def next_run(self) -> Run | None:
+        """Return a ticket whose items are on the shelf; or the last one."""
+        if self._has_more:
+            self._pull()
+        if not self._has_more:
+            if self._last_posted or self._outstanding():
+                return None
+            self._last_posted = True
+        ticket = Run(self._epoch, self._count, 1)
+        self._count += 1
+        return ticket
+
+    def _pull(self) -> None:
+        """Lay down the items of the next ticket. What the generator raises ends the epoch, and is
+        heard of when the batches before have been handed out; Ctrl-C at once.
+        """
+        try:
+            self._has_more = self._supply.put(self._epoch, self._count)
+        except Exception as error:
+            self._has_more, self._error = False, error
+        except BaseException:
+            self._has_more, self._error = False, interrupted(self._epoch)
+            raise
+
+    def ended(self, epoch: int, worker: int) -> None:
+        """Raise what the generator raised, if this was the last ticket. Or else an item has killed
+        its workers, and others make the next ones.
+        """
+        if not self._last_posted:
+            return
+        self._is_over = True
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def has_ended(self, epoch: int, worker: int) -> bool:
+        """Return False: no worker has a stream."""
+        return False
+
+    def is_over(self, epoch: int) -> bool:
+        """Tell whether the last ticket has come back."""
+        return self._is_over
+
+    def begin(self, epoch: int, afresh: bool) -> int:
+        """Begin the generator."""
+        self._epoch = epoch
+        self._last_posted = self._is_over = self._has_more = False
+        self._error = None
+        position = self._resumed[1] if epoch == self._resumed[0] else 0
+        self._count = self._supply.begin(position)
+        self._has_more = True
+        return ENDLESS
+
+    def resume(self, epoch: int, position: int) -> None:
+        """Let one epoch start at a position: the light items before it are passed over."""
+        self._resumed = epoch, position
+
+
+def interrupted(epoch: int) -> SourceError:
+    """Say why an epoch ends early if a loop goes on after Ctrl-C."""
+    return SourceError(
+        f"The generator was interrupted in epoch {epoch} while it made an item, and cannot be "
+        "continued: the rest of this epoch is missing; the next one begins the generator anew."
+    )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastfeed.errors import ArgumentError
+from fastfeed.recognise import ACCEPTED, is_indexable
 from fastfeed.sources.arrays import common_length, is_array_tree
-from fastfeed.sources.recognise import ACCEPTED, is_indexable
 from fastfeed.sources.streams import is_divisible
 from fastfeed.structure import as_leaf, children_of, map_leaves, rebuild
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from fastfeed.errors import ArgumentError
 from fastfeed.keras.names import Samples
 from fastfeed.loader import Loader
-from fastfeed.sources.recognise import is_indexable
+from fastfeed.recognise import is_indexable
 
 Auto = Literal["auto"]
 OF_A_PYDATASET = ("max_queue_size", "workers", "use_multiprocessing")

@@ -115,6 +115,8 @@ class Totals:
         The consumer's own time between two batches of an epoch, and how often.
     waiting_since_ns : int
         It waits for a batch, since then; 0: it does not.
+    failed : int
+        Samples that could not be read.
     epoch : int
         Of the last batch.
     ahead : int
@@ -132,6 +134,7 @@ class Totals:
     upload_wait_ns: int
     step_ns: int
     steps: int
+    failed: int
     waiting_since_ns: int
     epoch: int
     ahead: int
@@ -189,6 +192,7 @@ class View:
             upload_wait_ns=raw["upload_wait_for"],
             step_ns=raw["step_for"],
             steps=raw["steps"],
+            failed=raw["failed"],
             waiting_since_ns=raw["waiting_since_ns"],
             epoch=raw["epoch"],
             ahead=raw["ahead"],

@@ -81,6 +81,8 @@ class Stats:
         not on its way to the GPU.
     step_seconds : float
         Time that the loop took between two batches of an epoch.
+    failed : int
+        Samples that could not be read, where the source leaves them out or gives zeros instead.
     first_batch_seconds : float or None
         From the making of the loader to the first batch in the caller's hands.
     ready : int
@@ -111,6 +113,7 @@ class Stats:
     order_wait_seconds: float
     upload_wait_seconds: float
     step_seconds: float
+    failed: int
     first_batch_seconds: float | None
     ready: int
     worker_restarts: int

@@ -11,39 +11,30 @@ from typing import Any
 import numpy as np
 
 from fastfeed.errors import SourceError
-from fastfeed.order import batch_rows
-from fastfeed.sources.base import Item, Source, Writer
-from fastfeed.sources.samples import n_batches
+from fastfeed.order import EpochOrder
+from fastfeed.sources.base import Item, RowNumbers, Source, Writer
 from fastfeed.structure import ArraySpec, Layout, Tree, as_leaf, describe, leaves, map_leaves
 
 
 class ArraySource(Source):
-    """Makes batch i from `batch_size` rows of every array.
+    """Makes batches from rows of every array.
 
     Parameters
     ----------
-    arrays : tree of array-likes
-        All of the same length along axis 0, at least 1.
-    batch_size : int
-    shuffle, seed : bool, int
-        Rows in a new order each epoch.
-    drop_last : bool
-        Leave out a last batch that is not full.
+    arrays : tree of arrays
+        C-contiguous, all of the same length along axis 0, at least 1.
+    order : EpochOrder
+        Of their rows.
     """
 
-    def __init__(
-        self, arrays: Tree, batch_size: int, *, shuffle: bool, seed: int, drop_last: bool
-    ) -> None:
-        self._arrays = map_leaves(lambda leaf: np.ascontiguousarray(as_leaf(leaf)), arrays)
-        self._n_items = common_length(self._arrays)
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self._seed = seed
-        self.length = n_batches(self._n_items, batch_size, drop_last)
-        self._full = self._layout_of(min(batch_size, self._n_items))
+    def __init__(self, arrays: Tree, order: EpochOrder) -> None:
+        self._arrays = arrays
+        self._rows = RowNumbers(order)
+        self._most_rows = order.most_rows
+        self._full = self._layout_of(order.most_rows)
 
     def layout(self) -> Layout:
-        """Return the layout of a full batch."""
+        """Return the layout of the largest batch."""
         return self._full
 
     def _layout_of(self, rows: int) -> Layout:
@@ -53,14 +44,12 @@ class ArraySource(Source):
 
     def make(self, item: Item, writer: Writer) -> None:
         """Gather one batch."""
-        rows = batch_rows(
-            self._n_items, self._batch_size, item.index, self._shuffle, self._seed, item.epoch
-        )
-        full = len(rows) == min(self._batch_size, self._n_items)
-        layout = self._full if full else self._layout_of(len(rows))
+        rows = item.batch_rows
+        layout = self._full if rows == self._most_rows else self._layout_of(rows)
+        numbers = self._rows.of(item)
         writer.reserve(layout)
         for leaf, array in zip(leaves(layout.skeleton), leaves(self._arrays), strict=True):
-            writer.gather(leaf, array, rows)
+            writer.gather(leaf, array, numbers, item.first_row)
         writer.commit(layout)
 
 
@@ -70,6 +59,11 @@ def is_array_tree(source: Any) -> bool:
         children = source.values() if isinstance(source, dict) else source
         return len(source) > 0 and all(is_array_tree(child) for child in children)
     return hasattr(source, "__array__") and hasattr(source, "dtype") and hasattr(source, "shape")
+
+
+def contiguous(arrays: Tree) -> Tree:
+    """Return the same arrays, each in one piece, row after row."""
+    return map_leaves(lambda leaf: np.ascontiguousarray(as_leaf(leaf)), arrays)
 
 
 def common_length(arrays: Tree) -> int:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from fastfeed._core import Claim, Order
 from fastfeed.errors import SourceError
-from fastfeed.order import ItemNumbers
+from fastfeed.order import EpochOrder, ItemNumbers
 from fastfeed.structure import Layout, Tree
 
 
@@ -27,28 +29,59 @@ class Writer(Protocol):
     def reserve(self, layout: Layout) -> Tree:
         """Return the slot's arrays, to be filled in place before `commit`."""
 
-    def commit(self, layout: Layout) -> None:
-        """Hand in what was filled in place; `layout` says what is there now."""
+    def commit(self, layout: Layout, failed: int = 0) -> None:
+        """Hand in what was filled in place; `layout` says what is there now. `failed`: samples that
+        could not be read.
+        """
 
-    def gather(self, leaf: Any, array: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
-        """Copy rows of a C-contiguous array to a leaf of the reserved layout, natively."""
+    def gather(
+        self,
+        leaf: Any,
+        array: np.ndarray[Any, Any],
+        rows: np.ndarray[Any, Any],
+        first: int = 0,
+    ) -> None:
+        """Copy rows of a C-contiguous array to a leaf of the reserved layout, natively, to row
+        `first` and those after it.
+        """
+
+
+class Numbers(Protocol):
+    """The worker's global random numbers: `random` and `numpy.random`."""
+
+    def seed(self, epoch: int, index: int) -> None:
+        """Start the numbers of an item."""
 
 
 class Item:
-    """What is to be made: item `index` of `epoch`, with its own random numbers.
+    """What is to be made: item `index` of `epoch`, or rows of a batch of samples.
 
     Attributes
     ----------
     index, epoch : int
+        Of samples: `index` counts the batches of the epoch.
+    position : int
+        Where the first sample stands in the epoch's order.
+    rows, first_row, batch_rows : int
+        How many samples, which row of the batch the first of them is, and how many rows that has;
+        0 where items are batches.
     """
 
-    __slots__ = ("_numbers", "_rng", "epoch", "index")
+    __slots__ = (
+        "_globals", "_numbers", "_rng", "batch_rows", "epoch", "first_row", "index", "position",
+        "rows",
+    )  # fmt: skip
 
-    def __init__(self, numbers: ItemNumbers, epoch: int, index: int) -> None:
+    def __init__(self, numbers: ItemNumbers, global_numbers: Numbers | None, claim: Claim) -> None:
         self._numbers = numbers
-        self.epoch = epoch
-        self.index = index
+        self._globals = global_numbers
         self._rng: np.random.Generator | None = None
+        self.epoch = claim.epoch
+        self.index = claim.index
+        self.position = claim.position
+        self.rows = claim.rows
+        self.first_row = claim.first_row
+        self.batch_rows = claim.batch_rows
 
     @property
     def rng(self) -> np.random.Generator:
@@ -59,14 +92,37 @@ class Item:
             self._rng = self._numbers.of(self.epoch, self.index)
         return self._rng
 
+    def seed(self, index: int) -> None:
+        """Start `random` and `numpy.random` anew for an item or sample; not in threads, which
+        share them.
+        """
+        if self._globals is not None:
+            self._globals.seed(self.epoch, index)
+
+    def rng_of(self, sample: int) -> np.random.Generator:
+        """Return a generator seeded from (seed, epoch, sample): the same in whichever batch, on
+        whichever rank. The next sample gets the same object.
+        """
+        return self._numbers.of(self.epoch, sample)
+
+
+class RowNumbers:
+    """Which samples a ticket asks for. Source side: in any process, without a list of them all."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        self._length, self._shuffle, self._seed = order.length, order.shuffle, order.seed
+
+    def of(self, item: Item) -> npt.NDArray[np.int64]:
+        """Return the numbers of the samples, in order."""
+        order = Order(self._length, self._shuffle, self._seed, item.epoch)
+        return order.rows(item.position, item.rows)
+
 
 class Source(ABC):
     """Makes batches inside a worker.
 
     Attributes
     ----------
-    length : int or None
-        Batches an epoch; None if nobody knows.
     repeatable : bool
         An item can be made again after the death of the worker that had it in hand.
     shards : int or None
@@ -75,7 +131,6 @@ class Source(ABC):
         `start_epoch` must be called between two epochs, after every item of the first is made.
     """
 
-    length: int | None = None
     repeatable = True
     shards: int | None = None
     hooks_epochs = False
@@ -93,7 +148,10 @@ class Source(ABC):
         """
         assert not descriptors, f"{type(self).__name__} sends descriptors that nobody takes"
 
-    def open(self, worker: int) -> None:  # noqa: B027  most sources need nothing
+    def close(self) -> None:  # noqa: B027  most sources need nothing
+        """Let go of what the parent has open; called when the loader is closed."""
+
+    def open(self, worker: int) -> None:  # noqa: B027
         """Prepare in the worker; called once, before anything else."""
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fastfeed.order import generator
 from fastfeed.sources.base import Item, Source, Writer, not_none
-from fastfeed.sources.indexable import EpochHooks, length_of
+from fastfeed.sources.indexable import EpochHooks
 
 METHODS = ("_get_batches_of_transformed_samples", "_set_index_array", "_flow_index")
 """By these the iterators are known, without importing any of the packages that have them."""
@@ -45,7 +45,6 @@ class ImageSource(Source):
     """
 
     def __init__(self, iterator: Any, seed: int) -> None:
-        self.length = length_of(iterator)
         self.items = without_lock(iterator)
         self._seed = seed
         self._orders: dict[int, Order] = {}

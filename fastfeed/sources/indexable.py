@@ -72,7 +72,6 @@ class BatchSource(Source):
 
     def __init__(self, items: Any) -> None:
         self.items = items
-        self.length = length_of(items)
         self._hooks = EpochHooks(items)
         self.hooks_epochs = bool(self._hooks)
 

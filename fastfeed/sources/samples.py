@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastfeed.errors import SourceError
-from fastfeed.order import batch_rows
-from fastfeed.sources.base import Item, Source, Writer, not_none
-from fastfeed.sources.indexable import EpochHooks, length_of
+from fastfeed.order import EpochOrder
+from fastfeed.sources.base import Item, RowNumbers, Source, Writer, not_none
+from fastfeed.sources.indexable import EpochHooks
 from fastfeed.structure import (
     ArraySpec,
     Layout,
@@ -31,27 +31,19 @@ from fastfeed.structure import (
 
 
 class SampleSource(Source):
-    """Makes batch i from `batch_size` samples.
+    """Makes batches of samples.
 
     Parameters
     ----------
     items : object with ``__len__`` and ``__getitem__``
-    batch_size : int
-    shuffle, seed : bool, int
-        Samples in a new order each epoch.
-    drop_last : bool
-        Leave out a last batch that is not full.
+    order : EpochOrder
+        Of the samples.
     """
 
-    def __init__(
-        self, items: Any, batch_size: int, *, shuffle: bool, seed: int, drop_last: bool
-    ) -> None:
+    def __init__(self, items: Any, order: EpochOrder) -> None:
         self.items = items
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self._seed = seed
-        self._n_items = required_length(items)
-        self.length = n_batches(self._n_items, batch_size, drop_last)
+        self._name = f"{type(items).__name__}.__getitem__"
+        self._rows = RowNumbers(order)
         self._hooks = EpochHooks(items)
         self.hooks_epochs = bool(self._hooks)
 
@@ -61,46 +53,16 @@ class SampleSource(Source):
 
     def make(self, item: Item, writer: Writer) -> None:
         """Collate one batch."""
-        rows = batch_rows(
-            self._n_items, self._batch_size, item.index, self._shuffle, self._seed, item.epoch
-        )
-        name = f"{type(self.items).__name__}.__getitem__"
-        samples = (not_none(self.items[row], name, item) for row in rows.tolist())
-        collate(samples, len(rows), item, writer)
+        rows = self._rows.of(item).tolist()
+        collate((self._sample(row, item) for row in rows), item.rows, item, writer)
+
+    def _sample(self, row: int, item: Item) -> Tree:
+        item.seed(row)
+        return not_none(self.items[row], self._name, item)
 
 
-def required_length(items: Any) -> int:
-    """Return the number of samples.
-
-    Raises
-    ------
-    SourceError
-        If it is 0 or endless.
-    """
-    length = length_of(items)
-    if length is None:
-        raise SourceError(f"{type(items).__name__} is endless; samples need a length.")
-    return length
-
-
-def n_batches(n_items: int, batch_size: int, drop_last: bool) -> int:
-    """Return the number of batches an epoch.
-
-    Raises
-    ------
-    SourceError
-        If `drop_last` leaves none.
-    """
-    if drop_last and n_items < batch_size:
-        raise SourceError(
-            f"drop_last=True leaves no batch: {n_items} items make less than one batch of "
-            f"{batch_size}. Lower batch_size or set drop_last=False."
-        )
-    return n_items // batch_size if drop_last else -(-n_items // batch_size)
-
-
-def collate(samples: Iterable[Tree], capacity: int, item: Item, writer: Writer) -> int:
-    """Write up to `capacity` samples as the rows of one batch; return how many there were.
+def collate(samples: Iterable[Tree], most: int, item: Item, writer: Writer) -> int:
+    """Write up to `most` samples as rows of a batch; return how many there were.
 
     Number-like leaves (also Python's own) become arrays with a row a sample; strings and other
     objects become lists. No samples: nothing is written.
@@ -115,15 +77,16 @@ def collate(samples: Iterable[Tree], capacity: int, item: Item, writer: Writer) 
     if first is None:
         return 0
     first = map_leaves(sample_leaf, first)
-    layout = Layout.of(map_leaves(lambda leaf: row_spec(leaf, capacity), first))
+    batch_rows = item.batch_rows or most
+    layout = Layout.of(map_leaves(lambda leaf: row_spec(leaf, batch_rows), first))
     batch = writer.reserve(layout)
     columns: list[Any] = [[] if isinstance(leaf, Objects) else leaf for leaf in leaves(batch)]
     rows = 0
     for rows, sample in enumerate(itertools.chain([first], samples), 1):
-        put_row(columns, rows - 1, sample, first, item)
+        put_row(columns, item.first_row + rows - 1, sample, first, item)
     has_objects = any(isinstance(column, list) for column in columns)
-    if rows < capacity or has_objects:
-        layout = with_objects(layout, columns, first).with_rows(rows)
+    if rows < most or has_objects:
+        layout = with_objects(layout, columns).with_rows(rows if rows < most else batch_rows)
     writer.commit(layout)
     return rows
 
@@ -187,7 +150,7 @@ def ragged(sample: Tree, first: Tree, row: int, item: Item) -> SourceError:
     )
 
 
-def with_objects(layout: Layout, columns: list[Any], first: Tree) -> Layout:
+def with_objects(layout: Layout, columns: list[Any]) -> Layout:
     """Return the layout with the lists of objects in their places."""
     remaining = iter(columns)
 

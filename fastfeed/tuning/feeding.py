@@ -8,7 +8,7 @@ from typing import Any
 
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.loader import Loader
-from fastfeed.sources.recognise import Options, plan
+from fastfeed.recognise import Options, plan
 
 MORE = {
     "device", "device_queue_size", "device_synchronise", "device_transform", "framework", "seed",
@@ -58,7 +58,7 @@ class Feeding:
                 f"{', '.join(sorted(MORE))}. The others change nothing, or are what it finds.",
                 own,
             )
-        options = Options(self.batch_size, 1, self._processes, False, 0, False)
+        options = Options(self.batch_size, 1, self._processes)
         plan(self.source, options)  # refuses what is no source, before any time is spent
 
     @property

@@ -76,12 +76,12 @@ class Work:
             self._writer.fail(presentable(error, claim.index, claim.epoch))
 
     def _make(self, claim: Claim) -> None:
-        item = Item(self._numbers, claim.epoch, claim.index)
+        item = Item(self._numbers, self._globals, claim)
         if self._calls_hooks:
             self._reach(claim.epoch)
         self._source.prepare(item)
-        if self._globals is not None:
-            self._globals.seed(item.epoch, item.index)
+        if not item.rows:  # samples have their own
+            item.seed(item.index)
         self._source.make(item, self._writer)
 
     def _reach(self, epoch: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring, views
-from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree
+from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, leaf_bytes
 
 
 class Room(Protocol):
@@ -81,13 +81,16 @@ class SlotWriter:
         self._make_room(layout.data_bytes + len(layout.note))
         return layout.views(self._memory, self._base)
 
-    def gather(self, leaf: ArrayLeaf, array: np.ndarray[Any, Any], rows: Any) -> None:
+    def gather(
+        self, leaf: ArrayLeaf, array: np.ndarray[Any, Any], rows: Any, first: int = 0
+    ) -> None:
         """Copy rows of an array to its place in the slot."""
-        self._memory.gather(self._base + leaf.offset, array, rows)
+        row_bytes = leaf_bytes(leaf) // leaf.shape[0]
+        self._memory.gather(self._base + leaf.offset + first * row_bytes, array, rows)
 
-    def commit(self, layout: Layout) -> None:
+    def commit(self, layout: Layout, failed: int = 0) -> None:
         """Write the note behind the arrays and publish."""
-        self._publish(DATA, layout.data_bytes, layout.note)
+        self._publish(DATA, layout.data_bytes, layout.note, failed)
 
     # -- called by the worker's loop --------------------------------------------------------
 
@@ -115,14 +118,16 @@ class SlotWriter:
             leaf = ArrayLeaf(offset, array.shape, array.dtype)
             np.copyto(views(self._memory, self._base, leaf, ArrayLeaf), array)
 
-    def _publish(self, kind: int, data_bytes: int, note: bytes) -> None:
+    def _publish(self, kind: int, data_bytes: int, note: bytes, failed: int = 0) -> None:
         if self._base + data_bytes + len(note) > self._limit:
             self._move(data_bytes, data_bytes + len(note))
         if note:
             self._memory.copy_in(self._base + data_bytes, note)
         if self._spilled:
             self._room.send_spill(self._claim.sequence)
-        self._ring.publish(self._claim, kind, data_bytes, data_bytes, len(note), self._spilled)
+        self._ring.publish(
+            self._claim, kind, data_bytes, data_bytes, len(note), self._spilled, failed
+        )
 
     def _move(self, data_bytes: int, needed: int) -> None:
         """Objects made the note larger than expected: take the arrays along to a larger place."""

@@ -83,11 +83,11 @@ def test_tickets_are_posted_up_to_the_limit(unsized: Line) -> None:
 
 
 def test_a_run_that_is_used_up_is_asked_for(line: Line) -> None:
-    line.belt.run = Run(5, 1, 2, np.array([10, 20, 30]), worker=1)
+    line.belt.run = Run(5, 1, 2, worker=1, order=_core.Order(30), position=25, stride=10)
     assert line.belt.post()
     assert line.ring.claim(0, 0) is None  # it is not the addressee
     claims = [line.ring.claim(1, 0) for _ in range(2)]
-    assert [(claim.epoch, claim.index) for claim in claims] == [(5, 20), (5, 30)]
+    assert [(claim.epoch, claim.index) for claim in claims] == [(5, 25), (5, 5)]
     line.belt.run = Run(5, 0, 0)
     assert line.belt.post()
 
@@ -176,8 +176,16 @@ def test_batches_beyond_those_that_may_be_kept_are_left_alone(line: Line) -> Non
     assert line.belt.open(batch) is not None
 
 
-def test_a_run_must_lie_in_its_items() -> None:
-    items = np.arange(3)
-    for first, count in ((0, 4), (3, 1), (2**63, 2**63)):
-        with pytest.raises(CoreError, match=f"{count} from {first} of 3 items"):
-            Run(0, first, count, items)
+def test_a_run_of_rows_says_which(line: Line) -> None:
+    line.belt.run = Run(
+        1, 4, 2, position=40, stride=20, rows=10, last_position=63, last_rows=2
+    )  # fmt: skip
+    line.belt.post()
+    claims = [line.ring.claim(0, 0) for _ in range(2)]
+    said = [(c.index, c.position, c.rows, c.first_row, c.batch_rows) for c in claims]
+    assert said == [(4, 40, 10, 0, 10), (5, 63, 2, 0, 2)]
+
+
+def test_a_run_of_more_tickets_than_can_be_counted_is_refused() -> None:
+    with pytest.raises(CoreError, match="tickets from"):
+        Run(0, 2**63, 2**63 + 2**62)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 from unit_random import Dying, OwnNumbers, Random, RandomFill, SelfShuffling
 from unit_sources import Batches, private
 
 import fastfeed
 from fastfeed import order
-from fastfeed.order import ItemNumbers, batch_rows, find_state, generator, permutation
+from fastfeed._core import Order
+from fastfeed.errors import CoreError
+from fastfeed.order import ItemNumbers, find_state, generator
 
 PROCESSES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 1}, {"workers": 3}]
 THREADS = {"workers": 3, "use_multiprocessing": False}
@@ -143,30 +148,55 @@ def test_shuffling_is_another_permutation_each_epoch(kind: str, way: dict[str, A
     orders = [flat(epoch) for epoch in epochs(source, shuffle=True, seed=5, **size, **way)]
     assert [sorted(order) for order in orders] == [list(range(30))] * 3
     assert len({tuple(order) for order in orders}) == 3
-    assert orders == [permutation(30, 5, epoch).tolist() for epoch in range(3)]
+    assert orders == [Order(30, True, 5, epoch).rows(0, 30).tolist() for epoch in range(3)]
 
 
 @given(st.integers(1, 300), SEEDS, st.integers(0, 1000))
-def test_a_permutation_has_each_number_once(length: int, seed: int, epoch: int) -> None:
-    assert sorted(permutation(length, seed, epoch)) == list(range(length))
+def test_an_order_has_each_item_once(length: int, seed: int, epoch: int) -> None:
+    order = Order(length, True, seed, epoch)
+    assert sorted(order.rows(0, length)) == list(range(length))
 
 
-def test_a_permutation_cannot_be_changed_by_who_reads_it() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        permutation(9, 0, 0)[0] = 1
+@given(st.integers(1, 300), st.booleans(), st.integers(0, 999), st.integers(0, 500))
+def test_an_order_goes_round(length: int, shuffled: bool, start: int, count: int) -> None:
+    order = Order(length, shuffled, 7, 3)
+    whole = order.rows(0, length).tolist()
+    expected = [whole[position % length] for position in range(start, start + count)]
+    assert order.rows(start, count).tolist() == expected
+    assert [order.at(position) for position in range(start, start + count)] == expected
 
 
 @pytest.mark.parametrize("seed", [1, 2**32, 2**63])
 def test_the_seed_changes_the_order(seed: int) -> None:
-    assert permutation(50, seed, 0).tolist() != permutation(50, 0, 0).tolist()
+    rows = [Order(50, True, s, 0).rows(0, 50).tolist() for s in (0, seed)]
+    assert rows[0] != rows[1]
 
 
-@given(st.integers(1, 200), st.integers(1, 50), SEEDS, st.booleans())
-def test_the_rows_of_all_batches_are_all_rows(n: int, size: int, seed: int, shuffle: bool) -> None:
-    n_batches = -(-n // size)
-    rows = [batch_rows(n, size, batch, shuffle, seed, 3) for batch in range(n_batches)]
-    assert sorted(np.concatenate(rows)) == list(range(n))
-    assert {len(batch) for batch in rows[:-1]} <= {size}
+@pytest.mark.parametrize("length", [3, 4, 5])
+def test_every_order_of_a_few_items_comes_up_alike(length: int) -> None:
+    draws = 6000
+    found = Counter(tuple(Order(length, True, seed, 7).rows(0, length)) for seed in range(draws))
+    expected = draws / math.factorial(length)
+    assert chi2.sf(
+        sum((count - expected) ** 2 for count in found.values()) / expected, len(found) - 1
+    ) > 1e-3  # fmt: skip
+    assert len(found) == math.factorial(length)
+
+
+def test_every_item_comes_up_alike_at_every_position() -> None:
+    length, draws = 40, 4000
+    counts = np.zeros((length, length))
+    for epoch in range(draws):
+        counts[np.arange(length), Order(length, True, 5, epoch).rows(0, length)] += 1
+    expected = draws / length
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    assert 1e-3 < chi2.sf(statistic, (length - 1) ** 2) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("length", [0, 2**63])
+def test_an_order_of_no_items_or_too_many_is_refused(length: int) -> None:
+    with pytest.raises(CoreError, match=f"an order of {length} items"):
+        Order(length)
 
 
 # -- hooks ----------------------------------------------------------------------------------

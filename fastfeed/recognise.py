@@ -1,0 +1,276 @@
+"""Decides what kind of source a user's object is, and where it can run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.order import ALONE, EpochOrder, Shard, Uneven
+from fastfeed.sources.arrays import ArraySource, common_length, contiguous, is_array_tree
+from fastfeed.sources.base import Source
+from fastfeed.sources.images import ImageSource, is_image_iterator
+from fastfeed.sources.indexable import BatchSource, FillSource, length_of
+from fastfeed.sources.light import LocalShelf, SharedShelf
+from fastfeed.sources.mapped import MappedGenerator, MappedIterator, MappedSource, Share
+from fastfeed.sources.rows import RowReader, RowSource
+from fastfeed.sources.samples import SampleSource
+from fastfeed.sources.streams import (
+    GeneratorSource,
+    IteratorSource,
+    require_callable_without_arguments,
+)
+
+DEFAULT_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, as far as it concerns the source. None: not asked."""
+
+    batch_size: int | None = None
+    workers: int | None = None
+    use_multiprocessing: bool | None = None
+    shuffle: bool = False
+    seed: int = 0
+    drop_last: bool = False
+    shard: Shard = ALONE
+    uneven: Uneven | None = None
+
+    @property
+    def worker_count(self) -> int:
+        """The workers that were asked for, or as many as is usual."""
+        return DEFAULT_WORKERS if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A source and where it is to run: in `workers` processes, in threads, or (0) in the caller.
+
+    Attributes
+    ----------
+    order : EpochOrder or None
+        Which item comes when; None where nobody knows how many there are.
+    seed : int
+        The source's own, or else the loader's.
+    """
+
+    source: Source
+    workers: int
+    processes: bool
+    order: EpochOrder | None = None
+    seed: int = 0
+
+
+def plan(source: Any, options: Options) -> Plan:
+    """Wrap a user's object.
+
+    Raises
+    ------
+    SourceError
+        If it is nothing that can be fed.
+    ArgumentError
+        If the options do not go with this kind of source.
+    """
+    if is_array_tree(source):
+        return plan_arrays(source, options)
+    if isinstance(source, RowReader):
+        return plan_reader(source, options)
+    if options.drop_last and options.batch_size is None:
+        raise ArgumentError(
+            "drop_last leaves out a last batch with fewer than batch_size samples, so it needs "
+            "batch_size. Without that the source's items are batches already.",
+            "drop_last=True, batch_size=None",
+        )
+    if isinstance(source, MappedGenerator):
+        return plan_mapped(source, options)
+    if isinstance(source, (str, bytes, dict)):
+        raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
+    if is_image_iterator(source):
+        return plan_images(source, options)
+    if is_indexable(source):
+        if isinstance(source, type):
+            name = source.__name__
+            raise SourceError(f"{name} is a class: make an object of it, {name}(...).")
+        return plan_indexable(source, options)
+    if isinstance(source, Iterator):
+        return plan_iterator(source, options)
+    if callable(source):
+        require_callable_without_arguments(source)
+        return plan_generator(source, options)
+    if hasattr(source, "__iter__"):
+        return plan_generator(functools.partial(iter, source), options)
+    raise SourceError(f"{ACCEPTED} Received: {type(source).__name__}")
+
+
+def is_indexable(source: Any) -> bool:
+    """Tell whether any item of the source can be asked for, so that it can be shuffled."""
+    return hasattr(source, "__len__") and (
+        hasattr(source, "__getitem__") or hasattr(source, "fill")
+    )
+
+
+ACCEPTED = (
+    "A source is an object with __len__ and __getitem__ (a Keras Sequence, a torch dataset, a "
+    "list), an array or a tuple or dict of arrays, a generator function, or an iterator."
+)
+
+
+def order_of(
+    length: int, rows: int | None, options: Options, *, shuffle: bool, seed: int
+) -> EpochOrder:
+    """Return the order of a source of `length` samples, of which `rows` make a batch, or of
+    `length` batches.
+
+    Raises
+    ------
+    ArgumentError
+        If `uneven` contradicts `drop_last`.
+    SourceError
+        If it leaves no batch.
+    """
+    uneven = options.uneven or ("drop" if options.drop_last or options.shard.world > 1 else "short")
+    if options.drop_last and uneven != "drop":
+        raise ArgumentError(
+            'drop_last=True leaves out what does not fill a batch, so uneven can only be "drop".',
+            f'uneven="{uneven}", drop_last=True',
+        )
+    order = EpochOrder(length, rows, shuffle=shuffle, seed=seed, shard=options.shard, uneven=uneven)
+    if not order.steps():
+        raise too_few(order, rows, options)
+    return order
+
+
+def too_few(order: EpochOrder, rows: int | None, options: Options) -> SourceError:
+    """Say that there is not one step."""
+    items = f"{order.length} {'batches' if rows is None else 'samples'}"
+    if options.shard.world == 1:
+        return SourceError(
+            f"drop_last=True leaves no batch: {items} make less than one batch of {rows}. Lower "
+            "batch_size or set drop_last=False."
+        )
+    each = "one" if rows is None else f"a batch of {rows}"
+    return SourceError(
+        f"{items} are too few for {options.shard.world} ranks: there is not {each} for each. Use "
+        'fewer ranks, lower batch_size, or set uneven="pad", which repeats items.'
+    )
+
+
+def plan_arrays(source: Any, options: Options) -> Plan:
+    """Plan for arrays: gathered by threads, because the gather needs no GIL."""
+    if options.batch_size is None:
+        raise ArgumentError(
+            "An array's rows are samples: say how many make a batch, for example batch_size=32.",
+            "batch_size=None",
+        )
+    arrays = contiguous(source)
+    order = order_of(
+        common_length(arrays),
+        options.batch_size,
+        options,
+        shuffle=options.shuffle,
+        seed=options.seed,
+    )
+    workers = 1 if options.workers is None else options.workers
+    return Plan(ArraySource(arrays, order), workers, False, order, options.seed)
+
+
+def plan_reader(reader: RowReader, options: Options) -> Plan:
+    """Plan for files, images and the like: any number of processes."""
+    rows = options.batch_size or reader.batch_size
+    if rows is None:
+        raise ArgumentError(
+            f"A {type(reader).__name__} gives samples: say how many make a batch, for example "
+            "batch_size=32.",
+            "batch_size=None",
+        )
+    shuffle = options.shuffle or reader.shuffle
+    seed = options.seed if reader.seed is None else reader.seed
+    order = order_of(reader.n_samples, rows, options, shuffle=shuffle, seed=seed)
+    processes = options.use_multiprocessing is not False
+    return Plan(RowSource(reader, order), options.worker_count, processes, order, seed)
+
+
+def plan_indexable(source: Any, options: Options) -> Plan:
+    """Plan for what can be asked for any item: any number of processes."""
+    length = length_of(source)
+    wrapped: Source
+    order: EpochOrder | None = None
+    if options.batch_size is not None and length is None:
+        raise SourceError(f"{type(source).__name__} is endless; samples need a length.")
+    if length is not None:
+        order = order_of(
+            length, options.batch_size, options, shuffle=options.shuffle, seed=options.seed
+        )
+    if options.batch_size is not None and order is not None:
+        wrapped = SampleSource(source, order)
+    else:
+        wrapped = FillSource(source) if hasattr(source, "fill") else BatchSource(source)
+    processes = options.use_multiprocessing is not False
+    return Plan(wrapped, options.worker_count, processes, order, options.seed)
+
+
+def plan_images(source: Any, options: Options) -> Plan:
+    """Plan for what ``ImageDataGenerator.flow`` returned: any number of processes."""
+    if options.batch_size is not None:
+        raise ArgumentError(
+            f"A {type(source).__name__} makes whole batches; leave batch_size out here, and give "
+            f"it to flow(...), flow_from_directory(...) or flow_from_dataframe(...).",
+            f"batch_size={options.batch_size}",
+        )
+    order = order_of(len(source), None, options, shuffle=options.shuffle, seed=options.seed)
+    processes = options.use_multiprocessing is not False
+    return Plan(
+        ImageSource(source, options.seed), options.worker_count, processes, order, options.seed
+    )
+
+
+def plan_generator(function: Any, options: Options) -> Plan:
+    """Plan for a generator function: a process a shard, or one."""
+    refuse_shuffle(options)
+    wrapped = GeneratorSource(function, options.worker_count, options.batch_size, options.drop_last)
+    workers = min(options.worker_count, wrapped.shards or 1)
+    processes = options.use_multiprocessing is not False
+    return Plan(wrapped, workers, processes, seed=options.seed)
+
+
+def plan_mapped(source: MappedGenerator, options: Options) -> Plan:
+    """Plan for a generator of light items: it stays here, and any worker makes what is heavy."""
+    refuse_shuffle(options)
+    processes = options.use_multiprocessing is not False and options.worker_count > 0
+    shelf = SharedShelf() if processes else LocalShelf()
+    share = Share(
+        options.batch_size, options.drop_last, options.shard.rank, options.shard.world
+    )
+    kind = MappedIterator if isinstance(source.items, Iterator) else MappedSource
+    wrapped = kind(source, shelf, options.batch_size, share)
+    return Plan(wrapped, options.worker_count, processes, seed=options.seed)
+
+
+def plan_iterator(source: Iterator[Any], options: Options) -> Plan:
+    """Plan for an iterator: one thread, because it lives in this process and moves one way."""
+    refuse_shuffle(options)
+    if options.use_multiprocessing:
+        raise ArgumentError(
+            f"A {type(source).__name__} lives in this process and gives its items one after the "
+            "other, so worker processes cannot share it: each would give everything again, or "
+            "nothing. Pass the generator function itself (without calling it; with the parameters "
+            "shard and num_shards it is divided among the workers), pass an object with __len__ "
+            "and __getitem__, or leave out use_multiprocessing.",
+            f"use_multiprocessing=True, workers={options.workers}",
+        )
+    wrapped = IteratorSource(source, options.batch_size, options.drop_last)
+    workers = 1 if options.workers is None else min(1, options.workers)
+    return Plan(wrapped, workers, processes=False, seed=options.seed)
+
+
+def refuse_shuffle(options: Options) -> None:
+    """Refuse to shuffle what comes in one order only."""
+    if options.shuffle:
+        raise ArgumentError(
+            "A stream of items cannot be shuffled, because its items come in one order. Shuffle "
+            "inside the generator, or pass an object with __len__ and __getitem__.",
+            "shuffle=True",
+        )

@@ -1,0 +1,138 @@
+"""Samples that are read by number, many at once, straight into the batch: images, files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastfeed.order import EpochOrder
+from fastfeed.sources.base import Item, RowNumbers, Source, Writer
+from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
+
+
+@dataclass
+class Rows:
+    """What a reader is asked for: a part of a batch, or all of it.
+
+    Attributes
+    ----------
+    index : array of int64
+        Numbers of the samples, in the order wanted. One may come twice.
+    out : tree of arrays
+        Where they go: as the reader's `spec`, with one row a sample. Views of the slot.
+    failed : int
+        Samples that could not be read; counted by the reader.
+    written : int or None
+        Set by a reader that leaves samples out: so many rows, the first ones, were written.
+    """
+
+    index: npt.NDArray[np.int64]
+    out: Tree
+    item: Item
+    failed: int = 0
+    written: int | None = None
+
+    def rng(self, row: int) -> np.random.Generator:
+        """Return a generator seeded from (seed, epoch, number of the sample at `row`); `random` and
+        `numpy.random` are seeded alike. The next row gets the same object.
+        """
+        sample = int(self.index[row])
+        self.item.seed(sample)
+        return self.item.rng_of(sample)
+
+
+class RowReader(ABC):
+    """Reads samples by number. It is pickled once and lives in each worker.
+
+    Attributes
+    ----------
+    spec : tree of ArraySpec
+        One sample, without the batch axis.
+    batch_size, shuffle, seed : int or None, bool, int or None
+        Used where the `Loader` is not told otherwise.
+    leaves_out : bool
+        It may write fewer rows than it is asked for; then a batch is never divided.
+    """
+
+    spec: Tree
+    batch_size: int | None = None
+    shuffle: bool = False
+    seed: int | None = None
+    leaves_out = False
+
+    @property
+    @abstractmethod
+    def n_samples(self) -> int:
+        """How many samples there are."""
+
+    def open(self) -> None:  # noqa: B027  most readers need nothing
+        """Prepare in the worker, before the first read: an open file would not survive the way."""
+
+    @abstractmethod
+    def read(self, rows: Rows) -> None:
+        """Write the samples ``rows.index`` to ``rows.out``."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return what tells this data from other data: the same in every run, and cheap."""
+
+
+class ItemReader(RowReader):
+    """Reads one sample after the other, in two stages, so that a cache fits in between."""
+
+    @abstractmethod
+    def load(self, row: int) -> Tree:
+        """Return sample `row` without any chance in it: what a cache may keep."""
+
+    @abstractmethod
+    def put(self, sample: Tree, row: int, out: Tree, rng: np.random.Generator) -> None:
+        """Write a sample to its row of the batch, augmented."""
+
+    def read(self, rows: Rows) -> None:
+        """Load and put each."""
+        for row, sample in enumerate(rows.index.tolist()):
+            self.put(self.load(sample), row, rows.out, rows.rng(row))
+
+
+class RowSource(Source):
+    """Makes batches of what a reader reads.
+
+    Parameters
+    ----------
+    order : EpochOrder
+        Of the samples.
+    """
+
+    def __init__(self, reader: RowReader, order: EpochOrder) -> None:
+        self.items = reader
+        self._rows = RowNumbers(order)
+        self._most_rows = order.most_rows
+        self._full = self._layout_of(order.most_rows)
+
+    def open(self, worker: int) -> None:
+        """Let the reader open its files."""
+        self.items.open()
+
+    def layout(self) -> Layout:
+        """Return the layout of the largest batch."""
+        return self._full
+
+    def _layout_of(self, rows: int) -> Layout:
+        return Layout.of(
+            map_leaves(lambda spec: ArraySpec((rows, *spec.shape), spec.dtype), self.items.spec)
+        )
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Read the rows of one ticket."""
+        rows = item.batch_rows
+        layout = self._full if rows == self._most_rows else self._layout_of(rows)
+        first, last = item.first_row, item.first_row + item.rows
+        out = map_leaves(lambda array: array[first:last], writer.reserve(layout))
+        asked = Rows(self._rows.of(item), out, item)
+        self.items.read(asked)
+        if asked.written is not None:
+            layout = layout.with_rows(asked.written)
+        writer.commit(layout, failed=asked.failed)
