@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from fastfeed.errors import ArgumentError
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
 from fastfeed.sources.light import Shelf
@@ -52,9 +50,9 @@ def generator(gen: Any, map: Callable[..., Any]) -> MappedGenerator:
     Returns
     -------
     MappedGenerator
-        A source for `Loader` and `fit_generator`. Batches come in the order of the items, each once,
-        also when a worker was killed. What either function raises arrives at its place in the
-        order; after an exception of `gen` the epoch is over.
+        A source for `Loader` and `fit_generator`. Batches come in the order of the items, each
+        once, also when a worker was killed. What either function raises arrives at its place in
+        the order; after an exception of `gen` the epoch is over.
 
     Raises
     ------
@@ -253,9 +251,8 @@ class MappedSource(Source):
                 result = self.function(light)
             return not_none(result, self._name, item)
         except Exception as error:
-            error.add_note(
-                f"{self._name} was called with item {number} of the generator: {reprlib.repr(light)}"
-            )
+            shown = reprlib.repr(light)
+            error.add_note(f"{self._name} was called with item {number} of the generator: {shown}")
             raise
 
 

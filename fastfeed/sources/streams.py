@@ -135,9 +135,9 @@ class OnePass:
         """
         state = "gave nothing: it is empty, or used up already" if before else "is used up"
         return SourceExhausted(
-            f"The {self.stream_name} {state}. An iterator gives its items once and cannot start again "
-            "for another epoch. Pass the generator function itself (without calling it), or an "
-            "object with __len__ and __getitem__."
+            f"The {self.stream_name} {state}. An iterator gives its items once and cannot start "
+            "again for another epoch. Pass the generator function itself (without calling it), or "
+            "an object with __len__ and __getitem__."
         )
 
 
