@@ -9,9 +9,9 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = ["arena", "arrivals", "bounce", "buffer", "copy", "cuda", "dlpack", "journal", "lease",
-           "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring", "shuffle",
-           "upload", "uploading"]
+SOURCES = ["arena", "arrivals", "bounce", "buffer", "cache", "copy", "cuda", "dlpack", "journal",
+           "lease", "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring",
+           "shuffle", "upload", "uploading"]
 HEADERS = [*SOURCES, "atomic", "clock", "fault", "park", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")

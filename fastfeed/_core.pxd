@@ -10,7 +10,11 @@ cdef extern from "atomic.h" nogil:
     ctypedef struct ff_a32:
         pass
 
+    ctypedef struct ff_a64:
+        pass
+
     uint32_t ff_load_acquire32(const ff_a32 *word)
+    uint64_t ff_load_relaxed64(const ff_a64 *word)
 
 cdef extern from "arena.h" nogil:
     uint64_t ff_headroom(const char *root)
@@ -30,6 +34,40 @@ cdef extern from "copy.h" nogil:
     void ff_copy(void *to, const void *source, size_t size)
     int ff_gather(void *to, const void *source, size_t row_bytes, int64_t n_rows,
                   const int64_t *rows, size_t count)
+
+cdef extern from "cache.h" nogil:
+    ctypedef struct ff_cache_entry:
+        uint64_t note
+        uint64_t note_bytes
+        uint64_t data_bytes
+
+    ctypedef struct ff_cache_header:
+        uint64_t bytes
+        ff_a64 used
+        ff_a64 entries
+        ff_a64 hits
+        ff_a64 misses
+
+    ctypedef struct ff_cache:
+        ff_cache_header *header
+
+    ctypedef struct ff_cache_column:
+        uint8_t *to
+        uint64_t stride
+        uint64_t offset
+        uint64_t bytes
+
+    uint64_t ff_cache_overhead(uint64_t items)
+    int ff_cache_create(uint64_t items, uint64_t size, const char *root, int *fd)
+    int ff_cache_open(int fd, ff_cache *cache)
+    void ff_cache_close(ff_cache *cache)
+    int ff_cache_take(ff_cache *cache, uint64_t size, const char *root, uint64_t *offset)
+    int ff_cache_publish(ff_cache *cache, int64_t row, uint64_t offset)
+    const ff_cache_entry *ff_cache_find(const ff_cache *cache, int64_t row)
+    void ff_cache_count(ff_cache *cache, uint64_t hits, uint64_t misses)
+    size_t ff_cache_gather(ff_cache *cache, const int64_t *rows, size_t count, const void *note,
+                           uint64_t note_bytes, const ff_cache_column *columns, size_t n_columns,
+                           uint8_t *done)
 
 cdef extern from "dlpack.h" nogil:
     ctypedef struct DLDataType:
@@ -274,6 +312,7 @@ cdef extern from "shuffle.h" nogil:
 cdef extern from "numbers.h" nogil:
     const uint32_t FF_TWISTER_WORDS
 
+    uint64_t ff_item_seed(uint64_t seed, uint64_t epoch, uint64_t index)
     void ff_twister_seed(uint32_t *words, uint64_t seed, uint64_t epoch, uint64_t index,
                          uint64_t stream)
 

@@ -12,7 +12,7 @@ import os
 cimport cython
 
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
@@ -50,6 +50,7 @@ cdef int check(int code, str what) except -1:
 
 
 include "_core_memory.pxi"
+include "_core_cache.pxi"
 include "_core_slots.pxi"
 include "_core_pattern.pxi"
 include "_core_device.pxi"
