@@ -1,0 +1,148 @@
+"""WebDataset's tar shards, with webdataset: a stream for each worker, of its own shards."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.files.columns import library
+
+
+def webdataset(
+    urls: str | Sequence[str],
+    keys: Sequence[str],
+    *,
+    decode: str | Sequence[Any] = (),
+    map: Callable[[Any], Any] | None = None,
+    shuffle: int = 0,
+    rank: tuple[int, int] = (0, 1),
+) -> TarShards:
+    """Read samples from tar shards, in the form of WebDataset.
+
+    The shards are divided among the ranks and then among the workers, so no sample comes twice. A
+    worker without a shard has nothing to do: make as many shards as workers, or more.
+
+    Parameters
+    ----------
+    urls : str or list of str
+        Paths or URLs of tar files; in a text, braces stand for several:
+        ``"train-{000..127}.tar"``.
+    keys : sequence of str
+        Which of a sample's files make the sample, by their endings: ``("jpg;png", "cls")``.
+    decode : str or sequence
+        What `webdataset.decode` gets: ``"rgb8"`` makes uint8 arrays of images. Files that end in
+        .npy, .cls, .json, .txt, ... are decoded without it.
+    map : callable
+        Called with each decoded sample, a tuple: for example to resize images to one shape.
+    shuffle : int
+        Samples come in random order out of a buffer of so many, and shards in random order; other
+        ones each epoch. 0: as they lie in the shards.
+    rank : (int, int)
+        This process's number among those that train together, and how many there are.
+
+    Returns
+    -------
+    callable
+        ``shards(shard, num_shards)`` returns an iterator of samples; a source for `Loader`.
+
+    Raises
+    ------
+    SourceError
+        If a local file is not there, or there are fewer shards than ranks.
+    ArgumentError
+        If `keys` is empty, or `rank` is no rank.
+    LibraryMissing
+        webdataset is not installed.
+    """
+    wds = library("webdataset", "A tar shard")
+    found = list(wds.shardlists.expand_urls(urls) if isinstance(urls, str) else map_paths(urls))
+    if isinstance(keys, str) or not len(keys):
+        raise ArgumentError(
+            "keys are the endings of the files that make a sample: keys=('jpg', 'cls').",
+            repr(keys),
+        )
+    decode = (decode,) if isinstance(decode, str) else tuple(decode)
+    return TarShards(of_rank(checked(found), *rank), tuple(keys), decode, map, shuffle)
+
+
+def map_paths(urls: Sequence[str]) -> list[str]:
+    """Return paths as texts."""
+    return [os.fspath(url) for url in urls]
+
+
+def checked(urls: list[str]) -> list[str]:
+    """Return the shards, local ones by their absolute paths: workers may run in another folder.
+
+    Raises
+    ------
+    SourceError
+        If one is not there.
+    """
+    if not urls:
+        raise SourceError("There are no tar shards: the list of urls is empty.")
+    found = []
+    for url in urls:
+        is_local = "://" not in url and not url.startswith("pipe:")
+        if is_local and not os.path.isfile(url):
+            raise SourceError(f"There is no tar shard {os.path.abspath(url)}. Check the urls.")
+        found.append(os.path.abspath(url) if is_local else url)
+    return found
+
+
+def of_rank(urls: list[str], rank: int, world: int) -> list[str]:
+    """Return the shards of one rank.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such rank.
+    SourceError
+        If there are more ranks than shards.
+    """
+    if not 0 <= rank < world:
+        raise ArgumentError("rank=(rank, world) needs 0 <= rank < world.", f"rank={(rank, world)}")
+    if world > len(urls):
+        raise SourceError(
+            f"{world} ranks share {len(urls)} tar shards, so some would have none. Write at least "
+            "as many shards as ranks, better a multiple of them."
+        )
+    return urls[rank::world]
+
+
+class TarShards:
+    """Gives each worker a stream of its own shards; see `webdataset`."""
+
+    __name__ = "webdataset"
+
+    def __init__(
+        self,
+        urls: list[str],
+        keys: tuple[str, ...],
+        decode: tuple[Any, ...],
+        map: Callable[[Any], Any] | None,
+        shuffle: int,
+    ) -> None:
+        self.urls = urls
+        self._keys = keys
+        self._decode = decode
+        self._map = map
+        self._shuffle = shuffle
+
+    def __call__(self, shard: int, num_shards: int) -> Iterator[Any]:
+        """Return the samples of every `num_shards`-th shard from number `shard` on."""
+        mine = self.urls[shard::num_shards]
+        if not mine:
+            return iter(())
+        wds = library("webdataset", "A tar shard")
+        stages = [wds.tarfile_to_samples(), wds.decode(*self._decode), wds.to_tuple(*self._keys)]
+        if self._shuffle:
+            # A worker's global numbers are seeded from (seed, epoch, item): so are these.
+            numbers = random.Random(random.getrandbits(64))
+            numbers.shuffle(mine)
+            stages.insert(1, wds.shuffle(self._shuffle, initial=self._shuffle, rng=numbers))
+        if self._map is not None:
+            stages.append(wds.map(self._map))
+        return iter(wds.DataPipeline(wds.SimpleShardList(mine), *stages))
