@@ -25,6 +25,10 @@ class SourceError(FastFeedError, ValueError):
     """The source, or an item that it gave, cannot be made into batches."""
 
 
+class ImageError(SourceError):
+    """An image file cannot be read: missing, empty, cut off, damaged, or no image at all."""
+
+
 class SourceExhausted(FastFeedError, RuntimeError):
     """A second loop over an iterator that is used up."""
 
