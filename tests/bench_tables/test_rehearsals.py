@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import look_ahead, records_cost, shapes, tune_grid, watching
+from bench import (
+    look_ahead,
+    records_cost,
+    shapes,
+    source_memory,
+    source_rows,
+    source_table,
+    tune_grid,
+    watching,
+)
 from bench.harness import ROOT
 from bench.loops import Loops
 from bench.published import (
@@ -132,6 +141,33 @@ def test_shapes_sleep_as_long_as_they_say() -> None:
     assert Shape("", sleep=0.01, variation=0.5).sleeps().mean() == pytest.approx(0.01, rel=0.05)
     slow = HEAVY_TAIL.sleeps() > 2 * HEAVY_TAIL.sleep
     assert slow.mean() == pytest.approx(1 / HEAVY_TAIL.slow_every, rel=0.05)
+
+
+def test_source_table(tmp_path: Path) -> None:
+    ours, torch, take = source_rows.FASTFEED, source_rows.TORCH_INDEXED[0], source_rows.TAKE
+    cells: list[Any] = [source_rows.Cell(way, 600, seconds=0.01) for way in (ours, torch, take)]
+    cells += [
+        source_memory.Cell(source_memory.FASTFEED, 1, 2, 2_000, kept=kept) for kept in (True, False)
+    ]
+    found = page(tmp_path, source_table, cells, source_table.measure)
+    assert rows(found, f"| {ours} ")[0][2] == "1.00 x"
+    for way in (ours, torch, take):
+        assert float(rows(found, f"| {way} ")[0][1].replace(",", "")) > 0
+    for kept in ("in a list", "made when asked for"):
+        assert f"| fastfeed | 1 | {kept} | " in found
+
+
+def test_shuffled_rows_that_are_wrong_are_noticed() -> None:
+    x, y = arrays = source_rows.make(source_rows.Cell("", rows=20, row_bytes=8))
+    order = np.random.default_rng(0).permutation(20)
+    source_rows.check([(x[order], y[order])], arrays)
+    for batches, words in (
+        ([(x, y)], "nothing was shuffled"),
+        ([(x[order], y)], "another x"),
+        ([(x[order[:19]], y[order[:19]])] * 2, "twice"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            source_rows.check(batches, arrays)
 
 
 def test_watching(tmp_path: Path) -> None:
