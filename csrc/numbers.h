@@ -16,6 +16,8 @@ static inline uint64_t ff_mix64(uint64_t x) {
   return x ^ x >> 31;
 }
 
+/* One number from (seed, epoch, index). */
+uint64_t ff_item_seed(uint64_t seed, uint64_t epoch, uint64_t index);
 /* Fill the state of a Mersenne Twister from (seed, epoch, index). `stream` tells apart several
  * twisters that serve the same item. */
 void ff_twister_seed(uint32_t words[FF_TWISTER_WORDS], uint64_t seed, uint64_t epoch,

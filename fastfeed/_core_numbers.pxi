@@ -34,3 +34,8 @@ cdef class Twister:
         """Start the numbers of an item."""
         ff_twister_seed(self.words, seed, epoch, index, self.stream)
         self.position[0] = FF_TWISTER_WORDS  # all used: the first draw makes new ones
+
+
+def item_seed(uint64_t seed, uint64_t epoch, uint64_t index):
+    """The seed of an item, for generators that take one number."""
+    return ff_item_seed(seed, epoch, index)

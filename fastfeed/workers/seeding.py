@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 # In the fork server already: their first use costs every worker 10 ms otherwise.
 from numpy.random import get_bit_generator, set_bit_generator  # type: ignore[attr-defined]
 
-from fastfeed._core import Twister
+from fastfeed._core import Twister, item_seed
 
 EPOCH_HOOK = 2**64 - 2
 """Stands for the index where a source's epoch hooks are called."""
@@ -104,8 +105,16 @@ class NumpyNumbers:
             np.random.set_state(state)
 
 
+def torch_numbers() -> Any:
+    """Return torch's generator on the CPU, which torchvision's transforms draw from; None where
+    nobody has imported torch. In each new process it would start with the same numbers, and does so
+    for an item that imports torch itself.
+    """
+    return getattr(sys.modules.get("torch"), "default_generator", None)
+
+
 class GlobalNumbers:
-    """Seeds `random` and `numpy.random` from (seed, epoch, index)."""
+    """Seeds `random`, `numpy.random` and, once it is imported, torch from (seed, epoch, index)."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -116,14 +125,20 @@ class GlobalNumbers:
         """Start the numbers of an item."""
         self._python.seed(self._seed, epoch, index)
         self._numpy.seed(self._seed, epoch, index)
+        torch = torch_numbers()
+        if torch is not None:
+            torch.manual_seed(item_seed(self._seed, epoch, index))
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """Restore both modules afterwards: in the parent they belong to the user."""
-        python = random.getstate()
+        """Restore all of them afterwards: in the parent they belong to the user."""
+        python, torch = random.getstate(), torch_numbers()
+        torch_state = None if torch is None else torch.get_state()
         numpy = self._numpy.borrow()
         try:
             yield
         finally:
             random.setstate(python)
             self._numpy.give_back(*numpy)
+            if torch is not None:
+                torch.set_state(torch_state)

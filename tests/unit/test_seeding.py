@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fastfeed
 from fastfeed._core import Twister
 from fastfeed.errors import CoreError
 from fastfeed.workers import seeding
@@ -91,3 +92,31 @@ def test_a_twister_needs_the_whole_state() -> None:
         Twister(np.zeros(624, np.uint32), True, 0)
     with pytest.raises(BufferError):
         Twister(bytes(State()), True, 0)
+
+
+# -- torch ----------------------------------------------------------------------------------
+
+
+def test_torch_is_seeded_for_each_item_and_put_back() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_rng_state()
+    numbers = GlobalNumbers(3)
+    drawn = []
+    with numbers.borrowed():
+        for index in (0, 1, 0):
+            numbers.seed(2, index)
+            drawn.append(torch.rand(2).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_draw_their_own_numbers_from_torch() -> None:
+    pytest.importorskip("torch")
+    from unit_torch_sources import TorchDraws
+
+    drawn = []
+    for workers in (1, 0):
+        with fastfeed.Loader(TorchDraws(), batch_size=3, workers=workers) as loader:
+            drawn.append([value for batch in loader for value in batch.ravel().tolist()])
+    assert len(set(drawn[0])) == 6
+    assert drawn[0] == drawn[1]
