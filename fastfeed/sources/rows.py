@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fastfeed.caching.base import Cache
 from fastfeed.order import EpochOrder
 from fastfeed.sources.base import Item, RowNumbers, Source, Writer
 from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
@@ -83,18 +84,30 @@ class RowReader(ABC):
 class ItemReader(RowReader):
     """Reads one sample after the other, in two stages, so that a cache fits in between."""
 
+    cache: Cache | None = None
+
     @abstractmethod
     def load(self, row: int) -> Tree:
         """Return sample `row` without any chance in it: what a cache may keep."""
 
     @abstractmethod
     def put(self, sample: Tree, row: int, out: Tree, rng: np.random.Generator) -> None:
-        """Write a sample to its row of the batch, augmented."""
+        """Write a sample to its row of the batch, augmented. Its arrays may be read-only."""
+
+    def fetch(self, sample: int) -> Tree:
+        """Return a sample from the cache, or else load it and keep it there."""
+        if self.cache is None:
+            return self.load(sample)
+        kept = self.cache.find(sample)
+        if kept is None:
+            kept = self.load(sample)
+            self.cache.add(sample, kept)
+        return kept
 
     def read(self, rows: Rows) -> None:
-        """Load and put each."""
+        """Fetch and put each."""
         for row, sample in enumerate(rows.index.tolist()):
-            self.put(self.load(sample), row, rows.out, rows.rng(row))
+            self.put(self.fetch(sample), row, rows.out, rows.rng(row))
 
 
 class RowSource(Source):
