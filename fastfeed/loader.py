@@ -21,6 +21,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from fastfeed import _core
 from fastfeed.autotune.controller import Autotune
 from fastfeed.autotune.options import Tuning
@@ -100,6 +102,15 @@ class Loader:
     cpu_ceiling : float, optional
         Cores' time that ``workers="auto"`` may use; other loads count as well, but are nobody's
         to bound. Default: all cores but one, which is left to the training.
+    transform : callable, optional
+        ``transform(sample, rng)`` returns what becomes of a sample, in the workers, after the cache:
+        augmentation. For sources of samples.
+    cache : str, optional
+        ``"memory"``: samples are made once and kept in shared memory, one copy for all workers.
+        ``"disk:FOLDER"``: kept in a folder, for the next run too. What is random belongs into
+        `transform`, or would be kept as well.
+    cache_budget : int, optional
+        Bytes that the cache may take.
     memory_ceiling : int, optional
         Bytes that the slots of ``max_queue_size="auto"`` may take. Default: 2 GiB, or a tenth of
         the memory of the machine, or of the cgroup, where that is less.
@@ -145,6 +156,9 @@ class Loader:
         stable_addresses: bool = False,
         cpu_ceiling: float | None = None,
         memory_ceiling: int | None = None,
+        transform: Callable[[Any, np.random.Generator], Any] | None = None,
+        cache: str | None = None,
+        cache_budget: int | None = None,
     ) -> None:
         if batch_size is not None:
             batch_size = integer("batch_size", batch_size, 1, 2**31)
@@ -166,7 +180,17 @@ class Loader:
         self.framework = goes_to.framework
         self.device = None if goes_to.device is None else f"cuda:{goes_to.device.ordinal}"
         self._hand_over = goes_to.hand_over
-        options = Options(batch_size, count, use_multiprocessing, shuffle, seed, drop_last)
+        options = Options(
+            batch_size,
+            count,
+            use_multiprocessing,
+            shuffle,
+            seed,
+            drop_last,
+            cache=cache,
+            cache_budget=cache_budget,
+            transform=transform,
+        )
         plan_ = plan(source, options)
         elastic = tuning.elastic(plan_.workers, ahead, plan_.source.shards)
         self._source = plan_.source

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.files.recognise import reader_of
 from fastfeed.order import ALONE, EpochOrder, Shard, Uneven
 from fastfeed.sources.arrays import ArraySource, common_length, contiguous, is_array_tree
 from fastfeed.sources.base import Source
@@ -38,6 +41,9 @@ class Options:
     drop_last: bool = False
     shard: Shard = ALONE
     uneven: Uneven | None = None
+    cache: str | None = None
+    cache_budget: int | None = None
+    transform: Callable[[Any, np.random.Generator], Any] | None = None
 
     @property
     def worker_count(self) -> int:
@@ -74,6 +80,9 @@ def plan(source: Any, options: Options) -> Plan:
     ArgumentError
         If the options do not go with this kind of source.
     """
+    found = reader_of(source)
+    if found is not None:
+        source = found
     if is_array_tree(source):
         return plan_arrays(source, options)
     if isinstance(source, RowReader):
