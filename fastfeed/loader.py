@@ -103,8 +103,8 @@ class Loader:
         Cores' time that ``workers="auto"`` may use; other loads count as well, but are nobody's
         to bound. Default: all cores but one, which is left to the training.
     transform : callable, optional
-        ``transform(sample, rng)`` returns what becomes of a sample, in the workers, after the cache:
-        augmentation. For sources of samples.
+        ``transform(sample, rng)`` returns what becomes of a sample: augmentation, in the workers,
+        after the cache. For sources of samples.
     cache : str, optional
         ``"memory"``: samples are made once and kept in shared memory, one copy for all workers.
         ``"disk:FOLDER"``: kept in a folder, for the next run too. What is random belongs into
