@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from fastfeed.caching.base import Cache
+from fastfeed.caching.opening import open_cache
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.recognise import reader_of
 from fastfeed.order import ALONE, EpochOrder, Shard, Uneven
 from fastfeed.sources.arrays import ArraySource, common_length, contiguous, is_array_tree
 from fastfeed.sources.base import Source
+from fastfeed.sources.cached import PreparedSamples, with_cache
+from fastfeed.sources.fingerprints import fingerprint_of
 from fastfeed.sources.images import ImageSource, is_image_iterator
-from fastfeed.sources.indexable import BatchSource, FillSource, length_of
+from fastfeed.sources.indexable import BatchSource, EpochHooks, FillSource, length_of
 from fastfeed.sources.light import LocalShelf, SharedShelf
 from fastfeed.sources.mapped import MappedGenerator, MappedIterator, MappedSource, Share
 from fastfeed.sources.rows import RowReader, RowSource
@@ -72,6 +76,39 @@ class Plan:
 
 def plan(source: Any, options: Options) -> Plan:
     """Wrap a user's object.
+
+    Raises
+    ------
+    SourceError
+        If it is nothing that can be fed.
+    ArgumentError
+        If the options do not go with this kind of source.
+    """
+    made = plan_of_kind(source, options)
+    if options.transform is not None and not isinstance(made.source, PreparedSamples):
+        raise no_samples("transform", "changes samples", source, "transform=...")
+    if options.cache is not None and not isinstance(made.source, (PreparedSamples, RowSource)):
+        raise no_samples("cache", "keeps samples", source, f"cache={options.cache!r}")
+    if options.cache is None and options.cache_budget is not None:
+        raise ArgumentError(
+            'cache_budget is for a cache: cache="memory" or "disk:FOLDER".',
+            f"cache=None, cache_budget={options.cache_budget}",
+        )
+    return made
+
+
+def no_samples(name: str, does: str, source: Any, received: str) -> ArgumentError:
+    """Return the error for an option of samples with a source of something else."""
+    return ArgumentError(
+        f"{name} {does}, so it needs batch_size and a source with __len__ and __getitem__ whose "
+        "items are samples; a cache also takes readers of files and images. Arrays are in memory "
+        "already; batches and streams are changed and kept by their own code.",
+        f"{type(source).__name__}, {received}",
+    )
+
+
+def plan_of_kind(source: Any, options: Options) -> Plan:
+    """Plan for whatever kind of source it is.
 
     Raises
     ------
@@ -199,7 +236,17 @@ def plan_reader(reader: RowReader, options: Options) -> Plan:
     seed = options.seed if reader.seed is None else reader.seed
     order = order_of(reader.n_samples, rows, options, shuffle=shuffle, seed=seed)
     processes = options.use_multiprocessing is not False
-    return Plan(RowSource(reader, order), options.worker_count, processes, order, seed)
+    cache = cache_of(reader, reader.n_samples, options)
+    source = RowSource(with_cache(reader, cache) if cache else reader, order, cache)
+    return Plan(source, options.worker_count, processes, order, seed)
+
+
+def cache_of(source: Any, n_samples: int, options: Options) -> Cache | None:
+    """Make or open the cache that was asked for."""
+    if options.cache is None:
+        return None
+    fingerprint = fingerprint_of(source, n_samples)
+    return open_cache(options.cache, options.cache_budget, n_samples, fingerprint)
 
 
 def plan_indexable(source: Any, options: Options) -> Plan:
@@ -214,11 +261,32 @@ def plan_indexable(source: Any, options: Options) -> Plan:
             length, options.batch_size, options, shuffle=options.shuffle, seed=options.seed
         )
     if options.batch_size is not None and order is not None:
-        wrapped = SampleSource(source, order)
+        wrapped = sample_source(source, order, options)
     else:
         wrapped = FillSource(source) if hasattr(source, "fill") else BatchSource(source)
     processes = options.use_multiprocessing is not False
     return Plan(wrapped, options.worker_count, processes, order, options.seed)
+
+
+def sample_source(items: Any, order: EpochOrder, options: Options) -> SampleSource:
+    """Wrap an object whose items are samples.
+
+    Raises
+    ------
+    ArgumentError
+        If a cache would keep what the object changes from epoch to epoch.
+    """
+    if options.cache is None and options.transform is None:
+        return SampleSource(items, order)
+    if options.cache is not None and EpochHooks(items):
+        raise ArgumentError(
+            f"{type(items).__name__} has on_epoch_begin or on_epoch_end, which may change what its "
+            "items are; a cache would give those of the first epoch for ever. Shuffle with "
+            "shuffle=True, augment with transform=..., and leave the method out; or leave cache "
+            "out.",
+            f"cache={options.cache!r}",
+        )
+    return PreparedSamples(items, order, cache_of(items, order.length, options), options.transform)
 
 
 def plan_images(source: Any, options: Options) -> Plan:
@@ -250,9 +318,7 @@ def plan_mapped(source: MappedGenerator, options: Options) -> Plan:
     refuse_shuffle(options)
     processes = options.use_multiprocessing is not False and options.worker_count > 0
     shelf = SharedShelf() if processes else LocalShelf()
-    share = Share(
-        options.batch_size, options.drop_last, options.shard.rank, options.shard.world
-    )
+    share = Share(options.batch_size, options.drop_last, options.shard.rank, options.shard.world)
     kind = MappedIterator if isinstance(source.items, Iterator) else MappedSource
     wrapped = kind(source, shelf, options.batch_size, share)
     return Plan(wrapped, options.worker_count, processes, seed=options.seed)

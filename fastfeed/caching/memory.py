@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class MemoryCache(Cache):
                 f"{gib(headroom(LIMITS))} may be used (four fifths of what is free here or in this "
                 'container). Lower cache_budget, or cache on disk: cache="disk:PATH".'
             ) from error
+        self._close = weakref.finalize(self, os.close, self._fd)
         self._open(CacheMemory(self._fd, LIMITS))
 
     def _open(self, memory: CacheMemory) -> None:
@@ -69,7 +71,7 @@ class MemoryCache(Cache):
     # -- on the way to the workers ------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_budget": self._budget, "_table_bytes": self._table_bytes, "_fd": -1}
+        return {"_budget": self._budget, "_table_bytes": self._table_bytes}
 
     def descriptors(self) -> list[int]:
         """Return the descriptor of the memory."""
@@ -85,9 +87,7 @@ class MemoryCache(Cache):
 
     def close(self) -> None:
         """Close the descriptor; the memory goes with the last array over it."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._close()
 
     # -- samples ------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from fastfeed.caching.base import Cache
 from fastfeed.order import EpochOrder
-from fastfeed.sources.base import Item, RowNumbers, Source, Writer
+from fastfeed.sources.base import Item, RowNumbers, Writer
+from fastfeed.sources.keeping import KeepingSource
 from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
 
 
@@ -110,17 +111,20 @@ class ItemReader(RowReader):
             self.put(self.fetch(sample), row, rows.out, rows.rng(row))
 
 
-class RowSource(Source):
+class RowSource(KeepingSource):
     """Makes batches of what a reader reads.
 
     Parameters
     ----------
     order : EpochOrder
         Of the samples.
+    cache : Cache, optional
+        That the reader uses.
     """
 
-    def __init__(self, reader: RowReader, order: EpochOrder) -> None:
+    def __init__(self, reader: RowReader, order: EpochOrder, cache: Cache | None = None) -> None:
         self.items = reader
+        self.cache = cache
         self._rows = RowNumbers(order)
         self._most_rows = order.most_rows
         self._full = self._layout_of(order.most_rows)

@@ -1,0 +1,177 @@
+"""Samples that go through a cache, and are augmented behind it.
+
+A batch whose samples are all there is copied natively, without a Python loop over them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastfeed.caching.base import Cache
+from fastfeed.order import EpochOrder
+from fastfeed.sources.base import Item, Writer, not_none
+from fastfeed.sources.keeping import KeepingSource
+from fastfeed.sources.rows import ItemReader, RowReader, Rows
+from fastfeed.sources.samples import (
+    Objects,
+    SampleSource,
+    collate,
+    put_row,
+    row_spec,
+    sample_leaf,
+)
+from fastfeed.structure import Layout, Tree, leaves, map_leaves
+
+Transform = Callable[[Tree, np.random.Generator], Tree]
+"""Augmentation: of a sample and its random numbers."""
+
+
+class PreparedSamples(KeepingSource, SampleSource):
+    """Samples from a cache, a transform behind it, or both.
+
+    Parameters
+    ----------
+    cache : Cache, optional
+    transform : callable, optional
+        ``transform(sample, rng)`` returns the sample that goes into the batch.
+    """
+
+    def __init__(
+        self, items: Any, order: EpochOrder, cache: Cache | None, transform: Transform | None
+    ) -> None:
+        super().__init__(items, order)
+        self.cache = cache
+        self._transform = transform
+
+    def make(self, item: Item, writer: Writer) -> None:
+        """Copy what the cache has, and make the rest."""
+        rows = self._rows.of(item)
+        if self._transform is not None:
+            samples = (self._transformed(row, item) for row in rows.tolist())
+            collate(samples, item.rows, item, writer)
+        elif not self._copied(rows, item, writer):
+            collate((self._kept(row, item) for row in rows.tolist()), item.rows, item, writer)
+
+    def _copied(self, rows: npt.NDArray[np.int64], item: Item, writer: Writer) -> bool:
+        """Make a batch of arrays; False: there are objects in it."""
+        first = self._kept(int(rows[0]), item)
+        specs = map_leaves(lambda leaf: row_spec(leaf, item.batch_rows), first)
+        if any(isinstance(spec, Objects) for spec in leaves(specs)):
+            return False
+        layout = Layout.of(specs)
+        batch = writer.reserve(layout)
+        columns = list(leaves(batch))
+        put_row(columns, item.first_row, first, first, item)
+        start, end = item.first_row + 1, item.first_row + len(rows)
+        assert self.cache is not None
+        done = self.cache.gather(rows[1:], map_leaves(lambda array: array[start:end], batch))
+        for i in np.flatnonzero(~done).tolist():
+            put_row(columns, start + i, self._made(int(rows[i + 1]), item), first, item)
+        writer.commit(layout)
+        return True
+
+    def _transformed(self, row: int, item: Item) -> Tree:
+        assert self._transform is not None
+        sample = self._sample(row, item) if self.cache is None else own(self._kept(row, item))
+        item.seed(row)  # the same numbers whether the sample was just made or not
+        name = getattr(self._transform, "__qualname__", type(self._transform).__qualname__)
+        return not_none(self._transform(sample, item.rng_of(row)), name, item)
+
+    def _kept(self, row: int, item: Item) -> Tree:
+        assert self.cache is not None
+        kept = self.cache.find(row)
+        return self._made(row, item) if kept is None else kept
+
+    def _made(self, row: int, item: Item) -> Tree:
+        """Make a sample and keep it."""
+        assert self.cache is not None
+        sample = map_leaves(sample_leaf, self._sample(row, item))
+        self.cache.add(row, sample)
+        return sample
+
+
+def own(sample: Tree) -> Tree:
+    """Return a sample that may be written to; its numbers as NumPy's scalars."""
+
+    def leaf_of_own(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        return leaf.copy() if leaf.ndim or leaf.dtype.hasobject else leaf[()]
+
+    return map_leaves(leaf_of_own, sample)
+
+
+def with_cache(reader: RowReader, cache: Cache) -> RowReader:
+    """Return a reader that looks into the cache first. The user's own stays as it is."""
+    if isinstance(reader, ItemReader):
+        reader = copy.copy(reader)
+        reader.cache = cache
+        return reader
+    return CachedReader(reader, cache)
+
+
+class CachedReader(RowReader):
+    """Reads what the cache does not have, all at once, and adds it.
+
+    Rows that could not be read are not kept; nor are those of a reader that leaves some out, whose
+    numbers nobody knows.
+    """
+
+    def __init__(self, reader: RowReader, cache: Cache) -> None:
+        self._reader = reader
+        self._cache = cache
+        self.spec = reader.spec
+        self.leaves_out = reader.leaves_out
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return self._reader.n_samples
+
+    def open(self) -> None:
+        """Let the reader open its files."""
+        self._reader.open()
+
+    def fingerprint(self) -> str:
+        """Return the reader's."""
+        return self._reader.fingerprint()
+
+    def read(self, rows: Rows) -> None:
+        """Copy what is there and read the rest."""
+        done = self._cache.gather(rows.index, rows.out)
+        if done.all():
+            return
+        if self._reader.leaves_out or not done.any():
+            self._reader.read(rows)
+            if rows.written is None and not rows.failed:
+                self._add(rows)
+        else:
+            self._read_some(rows, np.flatnonzero(~done))
+
+    def _read_some(self, rows: Rows, missing: npt.NDArray[np.intp]) -> None:
+        """Read into arrays of our own, because these rows do not lie side by side."""
+
+        def empty(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return np.empty((len(missing), *array.shape[1:]), array.dtype)
+
+        part = Rows(rows.index[missing], map_leaves(empty, rows.out), rows.item)
+        self._reader.read(part)
+        rows.failed += part.failed
+        for array, read in zip(leaves(rows.out), leaves(part.out), strict=True):
+            array[missing] = read
+        if not part.failed:
+            self._add(part)
+
+    def _add(self, rows: Rows) -> None:
+        for row, sample in enumerate(rows.index.tolist()):
+            self._cache.add(sample, row_of(rows.out, row))
+
+
+def row_of(batch: Tree, row: int) -> Tree:
+    """Return one sample of a batch of arrays."""
+    return map_leaves(lambda array: array[row], batch)

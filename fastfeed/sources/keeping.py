@@ -1,0 +1,26 @@
+"""What sources with a cache have in common: its way to the workers, and its end."""
+
+from __future__ import annotations
+
+from fastfeed.caching.base import Cache
+from fastfeed.sources.base import Source
+
+
+class KeepingSource(Source):
+    """A source that may have a cache."""
+
+    cache: Cache | None = None
+
+    def descriptors(self) -> list[int]:
+        """Return what the cache is reached by."""
+        return self.cache.descriptors() if self.cache else []
+
+    def adopt(self, descriptors: list[int]) -> None:
+        """Reach the cache."""
+        if self.cache:
+            self.cache.adopt(descriptors)
+
+    def close(self) -> None:
+        """Close the cache."""
+        if self.cache:
+            self.cache.close()
