@@ -1,0 +1,106 @@
+"""How a file becomes a picture of the size that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fastfeed.errors import ArgumentError
+from fastfeed.imaging.colors import CHANNELS
+from fastfeed.imaging.crop import RandomCrop
+from fastfeed.imaging.decode import ColorMode, decode
+from fastfeed.imaging.resize import INTERPOLATIONS, centre_box, resize
+
+Image = npt.NDArray[np.uint8]
+DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is done with each file; the arguments of `images` of these names.
+
+    Attributes
+    ----------
+    crop : RandomCrop or None
+        Then the picture is kept whole, to be cut each time anew.
+    """
+
+    target_size: tuple[int, int]
+    color_mode: ColorMode
+    interpolation: str
+    keep_aspect_ratio: bool
+    crop: RandomCrop | None
+    exif: bool
+    fast: bool
+
+    def __post_init__(self) -> None:
+        size = self.target_size
+        if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(map(is_count, size)):
+            raise ArgumentError(
+                "target_size is (height, width), two whole numbers above 0. All pictures of a "
+                "batch have one size.",
+                f"target_size={size!r}",
+            )
+        for name, known in (("color_mode", get_args(ColorMode)), ("interpolation", INTERPOLATIONS)):
+            if getattr(self, name) not in known:
+                raise ArgumentError(
+                    f"{name} must be one of {', '.join(map(repr, known))}.",
+                    f"{name}={getattr(self, name)!r}",
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of each picture."""
+        return (*self.target_size, CHANNELS[self.color_mode])
+
+    def load(self, path: str) -> Image:
+        """Read a picture: of `shape`, or of its own size if it is to be cut.
+
+        Raises
+        ------
+        ImageError
+            If the file cannot be read or decoded.
+        """
+        if self.crop is not None:
+            least = self.crop.least(*self.target_size)
+            return decode(path, self.color_mode, least, exif=self.exif, fast=self.fast)
+        suffices = self.target_size if self.fast else None
+        image = decode(path, self.color_mode, suffices, exif=self.exif, fast=self.fast)
+        sized = np.empty(self.shape, np.uint8)
+        box = centre_box(image.shape[:2], self.target_size) if self.keep_aspect_ratio else None
+        resize(image, sized, box, self.interpolation, fast=self.fast)
+        return sized
+
+    def cut(self, image: Image, out: Image, rng: np.random.Generator) -> None:
+        """Write a random part of a whole picture to `out`."""
+        assert self.crop is not None
+        box = self.crop.draw(rng, *image.shape[:2])
+        resize(image, out, box, self.interpolation, fast=True)
+
+
+def is_count(value: Any) -> bool:
+    """Tell whether this is a whole number above 0."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value > 0
+
+
+def dtype_of(given: Any) -> np.dtype[Any]:
+    """Return the dtype of the pictures.
+
+    Raises
+    ------
+    ArgumentError
+        If pictures cannot be of it.
+    """
+    try:
+        dtype = np.dtype("float32" if given is None else given)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype.name not in DTYPES:
+        raise ArgumentError(
+            f"dtype must be one of {', '.join(DTYPES)} (bfloat16: ml_dtypes.bfloat16).",
+            f"dtype={given!r}",
+        )
+    return dtype

@@ -1,0 +1,217 @@
+"""Pictures from a list or a pandas DataFrame: a name and labels for each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.imaging.folder import EXTENSIONS
+from fastfeed.imaging.found import Array, Found, Several, Split, part_of
+from fastfeed.imaging.names import Names
+
+CLASS_MODES_WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass
+class Table:
+    """Names of files and what stands beside each.
+
+    Attributes
+    ----------
+    names : list of str
+    columns : list of sequences
+        Labels, one entry a sample.
+    weights : array or None
+    where : str
+        The labels in messages: ``column 'class'``.
+    """
+
+    names: list[str]
+    columns: list[Any]
+    weights: Array | None
+    where: str
+
+
+def find_in_table(
+    table: Table,
+    directory: str,
+    classes: Sequence[str] | None,
+    class_mode: str | None,
+    split: Split | None,
+    validate_filenames: bool,
+) -> Found:
+    """Take the rows whose file is there and whose class is asked for, then the split's part.
+
+    Raises
+    ------
+    SourceError
+        If no row is left.
+    ArgumentError
+        If the labels do not go with `class_mode`.
+    """
+    rows = np.arange(len(table.names), dtype=np.int64)
+    if validate_filenames:
+        rows = rows_with_files(table.names, directory)
+    numbers: Any = None
+    class_indices: dict[str, int] | None = None
+    if class_mode not in CLASS_MODES_WITHOUT_CLASSES:
+        labels = [table.columns[0][row] for row in rows]
+        check_labels(labels, class_mode, classes, table.where)
+        class_indices = indices_of(labels, classes)
+        kept, numbers = class_numbers(labels, class_indices)
+        rows = rows[kept]
+    if not len(part_of(rows, split)):
+        raise nothing_left(table, split, classes)
+    values = None
+    if class_mode in ("raw", "multi_output"):
+        values = [value_array(column, table.where)[rows] for column in table.columns]
+        values = [part_of(value, split) for value in values]
+    return Found(
+        directory=directory,
+        names=Names([table.names[row] for row in part_of(rows, split)]),
+        numbers=part_of_numbers(numbers, split),
+        class_indices=class_indices,
+        values=values,
+        weights=None if table.weights is None else part_of(table.weights[rows], split),
+    )
+
+
+# -- which rows -----------------------------------------------------------------------------
+
+
+def rows_with_files(names: list[str], directory: str) -> Index:
+    """Return the rows whose file exists and is a picture by its name; warn of the others."""
+    good = [
+        name.lower().endswith(EXTENSIONS) and os.path.isfile(os.path.join(directory, name))
+        for name in names
+    ]
+    rows = np.flatnonzero(good)
+    if 0 < len(rows) < len(names):
+        bad = names[good.index(False)]
+        warnings.warn(
+            f"{len(names) - len(rows)} of {len(names)} pictures are left out, because there is no "
+            f"such file or its name does not end as a picture's does; the first is "
+            f"{os.path.join(directory, bad)!r}. Correct the names or `directory`; "
+            "validate_filenames=False takes them all unseen.",
+            stacklevel=5,
+        )
+    return rows
+
+
+def nothing_left(table: Table, split: Split | None, classes: Sequence[str] | None) -> SourceError:
+    """Say why there is no picture."""
+    if not table.names:
+        return SourceError("There are no pictures: the list (or DataFrame) is empty.")
+    reasons = [f"their files must exist (the first is {table.names[0]!r}, looked for from "]
+    reasons[0] += f"{os.getcwd()!r} and `directory`)"
+    if classes:
+        reasons.append(f"their labels must be among classes={list(classes)}")
+    if split is not None:
+        reasons.append(f"the split takes those from {split[0]:.0%} to {split[1]:.0%}")
+    return SourceError(f"None of {len(table.names)} pictures is left: {'; '.join(reasons)}.")
+
+
+# -- classes --------------------------------------------------------------------------------
+
+
+def check_labels(
+    labels: list[Any], class_mode: str | None, classes: Sequence[str] | None, where: str
+) -> None:
+    """Refuse labels that are no names of classes, and two classes that are not two.
+
+    Raises
+    ------
+    ArgumentError
+        With the first one that is wrong.
+    """
+    kinds: tuple[type, ...] = (str, list, tuple) if class_mode == "categorical" else (str,)
+    for row, label in enumerate(labels):
+        if not isinstance(label, kinds):
+            wanted = "texts, or lists of texts" if class_mode == "categorical" else "texts"
+            raise ArgumentError(
+                f'class_mode="{class_mode}" makes classes of {wanted}, but {where} has a '
+                f"{type(label).__name__} (picture {row}). Numbers go to the model as they are with "
+                'class_mode="raw"; to make classes of them, turn them into texts: str(label), '
+                "frame[y_col].astype(str). Drop rows without a label.",
+                repr(label),
+            )
+    if class_mode == "binary":
+        found = set(classes or labels)
+        if len(found) != 2:
+            raise ArgumentError(
+                f'class_mode="binary" needs 2 classes, and {where} has {len(found)}. Use '
+                '"categorical" or "sparse", or name two in classes=[...].',
+                f"{sorted(found)[:10]}",
+            )
+
+
+def indices_of(labels: list[Any], classes: Sequence[str] | None) -> dict[str, int]:
+    """Return the number of each class: as `classes` gives them, or sorted."""
+    if not classes:
+        each = ([label] if isinstance(label, str) else label for label in labels)
+        classes = sorted(set(itertools.chain.from_iterable(each)))
+    return {name: number for number, name in enumerate(dict.fromkeys(classes))}
+
+
+def class_numbers(
+    labels: list[Any], class_indices: dict[str, int]
+) -> tuple[Index, npt.NDArray[np.int32] | Several]:
+    """Return which samples have a class that is wanted, and their class numbers."""
+    if all(isinstance(label, str) for label in labels):
+        numbers = np.array([class_indices.get(label, -1) for label in labels], dtype=np.int32)
+        kept = np.flatnonzero(numbers >= 0)
+        return kept, numbers[kept]
+    lists = [
+        [class_indices[name] for name in names if name in class_indices]
+        for names in ([label] if isinstance(label, str) else label for label in labels)
+    ]
+    kept = np.flatnonzero([len(each) for each in lists])
+    return kept, several([lists[row] for row in kept])
+
+
+def several(lists: Sequence[Sequence[int]]) -> Several:
+    """Put lists of class numbers one behind the other."""
+    starts = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum([len(each) for each in lists], out=starts[1:])
+    return Several(np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int32), starts)
+
+
+def part_of_numbers(numbers: Any, split: Split | None) -> Any:
+    """Return the class numbers of the split's part."""
+    if not isinstance(numbers, Several):
+        return numbers if numbers is None else part_of(numbers, split)
+    pairs = itertools.pairwise(numbers.starts.tolist())
+    return several(part_of([numbers.numbers[start:stop] for start, stop in pairs], split))
+
+
+def value_array(column: Any, where: str) -> Array:
+    """Return labels that are no classes as an array with a row a sample.
+
+    Raises
+    ------
+    ArgumentError
+        If they have no common dtype and shape.
+    """
+    try:
+        array = np.asarray(column)
+        if array.dtype.hasobject:  # texts, or arrays in the cells of a DataFrame
+            array = np.array(list(column))
+    except ValueError:  # rows of several lengths
+        array = np.array(None)
+    if array.dtype.hasobject or len(array) != len(column):
+        raise ArgumentError(
+            f"The labels in {where} must be numbers or texts, or arrays of one shape: a batch of "
+            "them is an array. Drop rows without a label, and pad lists to one length.",
+            f"labels such as {column[0]!r}",
+        )
+    return array
