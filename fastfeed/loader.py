@@ -13,7 +13,6 @@ loader      arguments and passes: what the user sees
 
 from __future__ import annotations
 
-import operator
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -23,13 +22,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastfeed import _core
+from fastfeed.arguments import integer, name_of, numbers
 from fastfeed.autotune.controller import Autotune
 from fastfeed.autotune.options import Tuning
 from fastfeed.devices.dataset import dataset
 from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
-from fastfeed.engine import MOST_AHEAD, MOST_WAITING, Engine
+from fastfeed.engine import MOST_WAITING, Engine
 from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
 from fastfeed.monitor.diagnose import diagnose
 from fastfeed.monitor.diagnosis import Diagnosis
@@ -368,40 +367,3 @@ class Loader:
                 "This loader belongs to the process that made it, and this is a fork of that "
                 "process. Make a loader of its own here."
             )
-
-
-def name_of(source: Any) -> str:
-    """Return what people call a source: its class or function."""
-    return str(getattr(source, "__qualname__", type(source).__qualname__))
-
-
-def numbers(workers: Any, max_queue_size: Any, tuning: Tuning) -> tuple[int | None, Any]:
-    """Return the workers to plan with (None: as many as is usual) and the batches ahead.
-
-    Raises
-    ------
-    ArgumentError
-        If a number that is not tuned is none, or out of range.
-    """
-    if tuning.workers:
-        workers = tuning.cores  # of a source that is divided among them, once
-    if workers is not None:
-        workers = integer("workers", workers, 0, _core.MAX_WORKERS)
-    if not tuning.ahead:
-        max_queue_size = integer("max_queue_size", max_queue_size, 1, MOST_AHEAD)
-    return workers, max_queue_size
-
-
-def integer(name: str, value: Any, least: int, most: int) -> int:
-    """Return a number as Python's own int: NumPy's would overflow where seeds are mixed.
-
-    Raises
-    ------
-    ArgumentError
-        If it is none, or out of range.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:
-        raise ArgumentError(
-            f"{name} must be an integer from {least} to {most}.", f"{name}={value!r}"
-        )
-    return operator.index(value)

@@ -30,6 +30,7 @@ LAYERS = [
     "fastfeed.passes fastfeed.slots fastfeed.schedule",
     "fastfeed.feed",
     "fastfeed.engine",
+    "fastfeed.arguments",
     "fastfeed.loader",
     "fastfeed.keras",
     "fastfeed.doctor",
