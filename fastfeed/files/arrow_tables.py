@@ -89,8 +89,8 @@ def open_table(path: str, columns: list[int] | None = None) -> tuple[Any, int]:
     pa = library("pyarrow", "An Arrow file")
     options = pa.ipc.IpcReadOptions(included_fields=columns)
     before = pa.total_allocated_bytes()
-    file = pa.memory_map(path)
     try:
+        file = pa.memory_map(path)
         try:
             found = pa.ipc.open_file(file, options=options).read_all()
         except pa.ArrowInvalid:  # a stream has no table of contents at its end

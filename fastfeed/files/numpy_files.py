@@ -18,9 +18,6 @@ from fastfeed.structure import Tree, map_leaves
 LOCAL_HEADER_BYTES = 30
 """A zip member begins with so many bytes, then its name and an extra field (APPNOTE.TXT 4.3.7)."""
 
-STACK = 4
-"""From a warning here up to the user's line."""
-
 
 def npy(path: str | os.PathLike[str] | Tree) -> Tree:
     """Map a ``.npy`` file, with one row a sample.
@@ -106,28 +103,33 @@ def npz(path: str | os.PathLike[str], keys: Keys = None) -> Tree:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except (zipfile.BadZipFile, OSError) as error:
         raise unreadable(absolute, "numpy.savez", error) from error
+    loaded: dict[str, int] = {}
     try:
-        return pick(keys, list(members), lambda name: member(absolute, members[name]), absolute)
+        found = pick(keys, list(members), lambda n: member(absolute, members[n], loaded), absolute)
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         if isinstance(error, SourceError):
             raise
         raise unreadable(absolute, "numpy.savez", error) from error
+    if loaded:
+        warnings.warn(
+            f"{', '.join(loaded)} of {absolute}: compressed, or in Fortran order, and therefore "
+            f"loaded into memory ({gib(sum(loaded.values()))}). Rows that numpy.savez, not "
+            "savez_compressed, has written one after the other are mapped.",
+            stacklevel=2,
+        )
+    return found
 
 
-def member(path: str, info: zipfile.ZipInfo) -> Array:
-    """Map one array, or load it where that cannot be."""
+def member(path: str, info: zipfile.ZipInfo, loaded: dict[str, int]) -> Array:
+    """Map one array; where that cannot be, load it and note its bytes in `loaded`."""
     mapped = map_member(path, info) if info.compress_type == zipfile.ZIP_STORED else None
     if mapped is not None:
         return mapped
     name = info.filename.removesuffix(".npy")
     with np.load(path, allow_pickle=False) as archive:
-        loaded = np.ascontiguousarray(archive[name])
-    warnings.warn(
-        f"{name} of {path} is compressed or in Fortran order, so all of it ({gib(loaded.nbytes)}) "
-        "was loaded into memory. Written with numpy.savez, not savez_compressed, it is mapped.",
-        stacklevel=STACK,
-    )
-    return loaded
+        array: Array = np.ascontiguousarray(archive[name])
+    loaded[name] = array.nbytes
+    return array
 
 
 def map_member(path: str, info: zipfile.ZipInfo) -> Array | None:

@@ -53,7 +53,7 @@ def webdataset(
     SourceError
         If a local file is not there, or there are fewer shards than ranks.
     ArgumentError
-        If `keys` is empty, or `rank` is no rank.
+        If `keys` is empty, `rank` is no rank, or `shuffle` is negative.
     LibraryMissing
         webdataset is not installed.
     """
@@ -64,6 +64,8 @@ def webdataset(
             "keys are the endings of the files that make a sample: keys=('jpg', 'cls').",
             repr(keys),
         )
+    if shuffle < 0:
+        raise ArgumentError("shuffle is a number of samples, or 0.", f"shuffle={shuffle}")
     decode = (decode,) if isinstance(decode, str) else tuple(decode)
     return TarShards(of_rank(checked(found), *rank), tuple(keys), decode, map, shuffle)
 

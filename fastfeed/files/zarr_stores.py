@@ -67,7 +67,7 @@ def of_node(node: Any, keys: Keys = None) -> RowReader:
         if keys is not None:
             raise SourceError(f"{place} is a single array: leave keys out. Received: keys={keys!r}")
         return ColumnReader(ZarrColumn(node))
-    names = list(node.array_keys())
+    names = sorted(node.array_keys())  # a folder lists them in any order
     if keys is not None:  # those inside of groups have to be named
         names += [name for name in leaves(keys) if "/" in str(name) and name in node]
     return ColumnReader(pick(keys, names, lambda name: ZarrColumn(node[name]), place))

@@ -1,0 +1,131 @@
+"""Tar shards in the form of WebDataset."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from unit_sources import fed, same
+
+from fastfeed import Loader
+from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.files import webdataset
+
+PIXELS = np.arange(6 * 12, dtype="uint8").reshape(6, 2, 2, 3)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> str:
+    """Three shards of two samples: an image and its class."""
+    for shard in range(3):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for number in range(2 * shard, 2 * shard + 2):
+                parts = {"png": png(PIXELS[number]), "cls": str(number).encode()}
+                for ending, data in parts.items():
+                    info = tarfile.TarInfo(f"sample{number}.{ending}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    return str(tmp_path / "{0..2}.tar")
+
+
+def numbers(urls: Any, shard: int = 0, num_shards: int = 1, **options: Any) -> list[int]:
+    """The classes that one shard of the workers gives."""
+    stream = webdataset(urls, ["cls"], **options)(shard, num_shards)
+    return [int(number) for (number,) in stream]
+
+
+def test_decoded_samples_in_batches(urls: str) -> None:
+    given = fed(webdataset(urls, ("png", "cls"), decode="rgb8"), batch_size=4, workers=0)
+    assert same(given[0], (PIXELS[:4], np.arange(4)))
+    assert same(given[1], (PIXELS[4:], np.arange(4, 6)))
+
+
+def test_a_function_finishes_each_sample(urls: str) -> None:
+    shards = webdataset(urls, ("png;jpg", "cls"), decode="rgb8", map=lambda s: (s[0][0], s[1] * 2))
+    (batch,) = fed(shards, batch_size=6, workers=0)
+    assert same(batch, (PIXELS[:, 0], np.arange(6) * 2))
+
+
+def test_what_is_not_decoded_stays_bytes(urls: str) -> None:
+    (batch,) = fed(webdataset(urls, ["png"]), batch_size=6, workers=0)
+    assert batch == ([png(pixels) for pixels in PIXELS],)
+
+
+@pytest.mark.parametrize("workers", range(1, 6))
+@pytest.mark.parametrize("world", range(1, 4))
+def test_each_sample_comes_once_over_all_workers_of_all_ranks(
+    urls: str, world: int, workers: int
+) -> None:
+    given = [
+        numbers(urls, worker, workers, rank=(rank, world))
+        for rank in range(world)
+        for worker in range(workers)
+    ]
+    assert sorted(sum(given, [])) == list(range(6))
+
+
+def test_the_launchers_variables_do_not_divide_the_shards_again(
+    urls: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("WORKER", "1")
+    monkeypatch.setenv("NUM_WORKERS", "2")
+    assert numbers(urls) == list(range(6))
+
+
+def test_shuffled_otherwise_each_epoch_and_alike_in_each_run(urls: str) -> None:
+    def epochs(seed: int) -> list[list[int]]:
+        shards = webdataset(urls, ["cls"], shuffle=6)
+        with Loader(shards, batch_size=6, workers=0, seed=seed) as loader:
+            return [batch[0].tolist() for _ in range(3) for batch in loader]
+
+    first = epochs(1)
+    assert all(sorted(order) == list(range(6)) for order in first)
+    assert len(set(map(tuple, [*first, list(range(6))]))) == 4
+    assert epochs(1) == first != epochs(2)
+
+
+def test_shards_are_found_from_another_folder(urls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(urls).parent)
+    shards = webdataset([Path("1.tar"), "0.tar"], ["cls"])
+    monkeypatch.chdir("/")
+    assert [number for (number,) in shards(shard=0, num_shards=1)] == [2, 3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"urls": "none-{0..3}.tar"}, SourceError, r"There is no tar shard .*none-0\.tar"),
+        ({"urls": []}, SourceError, "the list of urls is empty"),
+        ({"keys": "cls"}, ArgumentError, r"keys=\('jpg', 'cls'\).*Received: 'cls'"),
+        ({"keys": ()}, ArgumentError, r"Received: \(\)"),
+        ({"rank": (2, 2)}, ArgumentError, r"0 <= rank < world.*Received: rank=\(2, 2\)"),
+        ({"rank": (0, 0)}, ArgumentError, r"Received: rank=\(0, 0\)"),
+        ({"rank": (0, 4)}, SourceError, "4 ranks share 3 tar shards"),
+        ({"shuffle": -1}, ArgumentError, "Received: shuffle=-1"),
+    ],
+)
+def test_bad_arguments(urls: str, change: dict[str, Any], error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        webdataset(**({"urls": urls, "keys": ["cls"]} | change))
+
+
+def test_a_shard_that_is_no_tar_file_and_a_missing_part_are_named(urls: str) -> None:
+    with pytest.raises(ValueError, match="didn't find"):
+        list(webdataset(urls, ["jpg"])(0, 1))
+    path = Path(urls).with_name("1.tar")
+    path.write_text("no tar file")
+    with pytest.raises(tarfile.ReadError, match=r"1\.tar"):
+        numbers(urls)
