@@ -12,7 +12,7 @@ Image = npt.NDArray[np.uint8]
 
 CHANNELS: dict[str, int] = {"rgb": 3, "rgba": 4, "grayscale": 1}
 """How many channels an image has in each color mode."""
-LUMA = np.array([19595, 38470, 7471], np.float32) / 65536
+LUMA = np.array([19595, 38470, 7471], np.float32) / np.float32(65536)
 """Pillow's weights of red, green and blue in grey (ITU-R BT.601). Every sum of their products with
 bytes is a multiple of 1/65536 below 256, so float32 holds it exactly.
 """
@@ -56,12 +56,11 @@ def _eight_bits(pixels: Any) -> Image:
 
 
 def _grey(image: Image) -> Image:
-    rounded: npt.NDArray[np.float32] = image.astype(np.float32) @ LUMA + np.float32(0.5)
+    rounded = image.astype(np.float32) @ LUMA + np.float32(0.5)
     return np.expand_dims(rounded.astype(np.uint8), -1)
 
 
 def _converted(pixels: Any, how: str) -> Image:
     import cv2
 
-    image: Any = cv2.cvtColor(pixels, getattr(cv2, f"COLOR_{how}"))
-    return image
+    return np.asarray(cv2.cvtColor(pixels, getattr(cv2, f"COLOR_{how}")), np.uint8)

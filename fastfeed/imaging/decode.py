@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -22,8 +23,8 @@ import numpy as np
 
 from fastfeed.errors import ArgumentError, ImageError
 from fastfeed.imaging.colors import CHANNELS, Image, from_opencv
-from fastfeed.imaging.formats import Broken, Buffer, format_of, orientation_of, upright
-from fastfeed.imaging.jpeg import TAIL, decode_jpeg, header
+from fastfeed.imaging.formats import Broken, Buffer, check_png, format_of, orientation_of, upright
+from fastfeed.imaging.jpeg import decode_jpeg, header
 
 ColorMode = Literal["rgb", "rgba", "grayscale"]
 Source = str | os.PathLike[str] | Buffer
@@ -134,8 +135,8 @@ def _decoded(
         image = decode_jpeg(data, color_mode, least, fast)
         if image is not None:
             return image
-    if kind == "PNG" and b"IEND" not in bytes(data[-TAIL:]):
-        raise Broken("the PNG data end too early, as if a copy was interrupted")
+    if kind == "PNG":
+        check_png(data)
     pixels = _by_opencv(data)
     if pixels is None or _loses_alpha(data, kind, pixels, color_mode):
         return _by_pillow(data, kind, color_mode)
@@ -192,7 +193,7 @@ def _by_pillow(data: Buffer, kind: str | None, color_mode: str) -> Image:
             f"{what}, or of a kind that OpenCV cannot read and Pillow (not installed) might"
         ) from None
     try:
-        with Pillow.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Pillow.open(io.BytesIO(data)) as image:
             array = np.array(image.convert(PILLOW_MODES[color_mode]))
     except Exception as error:  # its plugins raise whatever zlib, struct and they themselves do
         raise Broken(f"{what} (Pillow: {error})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -90,12 +91,39 @@ def _in_jpeg(data: Buffer) -> Iterator[bytes]:
 
 
 def _in_png(data: Buffer) -> Iterator[bytes]:
+    for kind, start, end in _chunks(data):
+        if kind == b"eXIf":
+            yield bytes(data[start:end])
+
+
+def _chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
+    """Walk over the chunks of a PNG file: kind, start and end of what is in it."""
     at = 8
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"eXIf":
-            yield bytes(data[at + 8 : at + 8 + length])
-        at += 12 + length  # the checksum too
+        yield kind, at + 8, at + 8 + length
+        at += 12 + length  # a checksum of 4 bytes ends each
+
+
+def check_png(data: Buffer) -> None:
+    """Look whether all chunks of a PNG file are there: for a wrong length OpenCV takes memory, up
+    to 4 GiB, before it notices.
+
+    Raises
+    ------
+    Broken
+        They are not.
+    """
+    for kind, start, end in _chunks(data):
+        if kind == b"IHDR" and zlib.crc32(data[start - 4 : end]) != _checksum(data, end):
+            raise Broken("its PNG header is damaged")
+        if kind == b"IEND":
+            return
+    raise Broken("the PNG data end too early, as if a copy was interrupted")
+
+
+def _checksum(data: Buffer, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")
 
 
 def _in_webp(data: Buffer) -> Iterator[bytes]:

@@ -84,8 +84,7 @@ def resize(
     Raises
     ------
     ArgumentError
-        Unknown `interpolation`; a box that is empty or not in the image; Pillow is needed and
-        missing.
+        Unknown `interpolation`; a box that is empty or not in the image.
     """
     if interpolation not in FILTERS:
         raise ArgumentError(
@@ -134,13 +133,8 @@ def _shrinks(crop: Image, out: Row) -> float:
 
 
 def _by_pillow(image: Image, box: Box, out: Row, interpolation: str) -> None:
-    try:
-        from PIL import Image as Pillow
-    except ImportError:
-        raise ArgumentError(
-            f'interpolation="{interpolation}" with the numbers of Keras needs Pillow: '
-            "pip install pillow. Or resize with OpenCV (fast), whose numbers are others."
-        ) from None
+    from PIL import Image as Pillow
+
     whole = Pillow.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     edges = (box.left, box.top, box.left + box.width, box.top + box.height)
     how = Pillow.Resampling[interpolation.upper()]
