@@ -54,6 +54,9 @@ class Shelf(Protocol):
     def adopt(self, descriptors: list[int]) -> None:
         """Reach it by that."""
 
+    def close(self) -> None:
+        """Throw everything away: nobody comes any more. Parent only."""
+
 
 class LocalShelf:
     """For threads and the calling thread, which share the items with the parent. None of them can
@@ -82,6 +85,10 @@ class LocalShelf:
     def adopt(self, descriptors: list[int]) -> None:
         """Nothing."""
 
+    def close(self) -> None:
+        """Let go of the items."""
+        self._items.clear()
+
 
 class SharedShelf:
     """For worker processes: a memfd of which only the pages that are written take up memory, so
@@ -96,7 +103,7 @@ class SharedShelf:
     def _own(self, fd: int) -> None:
         self._fd = fd
         self._taken = -1  # where the item lies that this worker has in its hands
-        weakref.finalize(self, os.close, fd)
+        self.close = weakref.finalize(self, os.close, fd)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -134,7 +141,8 @@ class SharedShelf:
 
     def clear(self) -> None:
         """Give all pages back."""
-        os.ftruncate(self._fd, 0)
+        if self.close.alive:
+            os.ftruncate(self._fd, 0)
 
     def take(self, epoch: int, index: int) -> Any:
         """Read items, and give back the pages of those that this worker took before."""

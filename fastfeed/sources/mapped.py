@@ -143,9 +143,11 @@ class Share:
             return []
         return pulled[self._first : self._first + self.rows]
 
-    def numbers(self, index: int) -> range:
-        """Return the numbers of the items that a ticket is for, in the order of the generator."""
-        first = index * self.step + self._first
+    def numbers(self, position: int) -> range:
+        """Return the numbers of the items for the ticket that begins there, in the order of the
+        generator.
+        """
+        first = position + self._first
         return range(first, first + self.rows)
 
 
@@ -164,9 +166,13 @@ class Supply:
         self._shelf = shelf
         self._items: Iterator[Any] = iter(())
 
-    def begin(self, position: int = 0) -> int:
-        """Begin an epoch, and return the index of its first ticket. What is left of the epoch
-        before is gone.
+    @property
+    def step(self) -> int:
+        """Items that all ranks take together for a ticket each."""
+        return self._share.step
+
+    def begin(self, position: int) -> None:
+        """Begin an epoch. What is left of the epoch before is gone.
 
         Parameters
         ----------
@@ -177,7 +183,6 @@ class Supply:
         source = self._source
         self._items = iter(source if hasattr(source, "__iter__") else source())
         next(itertools.islice(self._items, position, position), None)
-        return position // self._share.step
 
     def put(self, epoch: int, index: int) -> bool:
         """Pull the items of the next ticket; False if there are none left."""
@@ -227,15 +232,16 @@ class MappedSource(Source):
         self._shelf.adopt(descriptors)
 
     def close(self) -> None:
-        """Close the generator."""
+        """Close the generator, and give back the memory of its items."""
         self.supply.close()
+        self._shelf.close()
 
     def make(self, item: Item, writer: Writer) -> None:
         """Apply the function; a ticket without items says that there are no more."""
         light = self._shelf.take(item.epoch, item.index)
         if light is None:
             raise EndOfItems
-        numbers = self._share.numbers(item.index)
+        numbers = self._share.numbers(item.position)
         made = (self._call(one, number, item) for one, number in zip(light, numbers, strict=False))
         if self._batch_size is None:
             writer.write(next(made))
