@@ -169,7 +169,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, write: Write, read_file: Any)
     write(table()[:0], path)
     with pytest.raises(SourceError, match="has no rows"):
         read_file(path)
-    with pytest.raises(SourceError, match="folder|no Arrow"):
+    with pytest.raises(SourceError, match=r"folder|no Arrow"):
         read_file(tmp_path)
 
 

@@ -132,11 +132,11 @@ def test_files_that_cannot_be_opened(path: Path) -> None:
     other.write_text("no file of this kind")
     with pytest.raises(SourceError, match=r"text\.h5 is no HDF5 file"):
         hdf5(other)
-    with h5py.File(path, "r+"), pytest.raises(SourceError, match="open for writing.*Close it"):
+    with h5py.File(path, "r+"), pytest.raises(SourceError, match=r"open for writing.*Close it"):
         hdf5(path)
     with path.open() as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)  # as another program's HDF5 does
-        with pytest.raises(SourceError, match="cannot be opened for reading.*another program"):
+        with pytest.raises(SourceError, match=r"cannot be opened for reading.*another program"):
             hdf5(path)
 
 

@@ -68,11 +68,12 @@ def test_each_sample_comes_once_over_all_workers_of_all_ranks(
     urls: str, world: int, workers: int
 ) -> None:
     given = [
-        numbers(urls, worker, workers, rank=(rank, world))
+        number
         for rank in range(world)
         for worker in range(workers)
+        for number in numbers(urls, worker, workers, rank=(rank, world))
     ]
-    assert sorted(sum(given, [])) == list(range(6))
+    assert sorted(given) == list(range(6))
 
 
 def test_the_launchers_variables_do_not_divide_the_shards_again(
