@@ -1,8 +1,9 @@
 """Rotation, shift, shear, zoom and flips in one step: where each pixel comes from.
 
-The matrix is the one of `keras_preprocessing` (and of Keras 1 and 2 before they took it over with
-an exchange of axes): rotation . shift . shear . zoom about the centre of the image, from the pixels
-that are made to those that there are. Coordinates are (row, column).
+The matrix is Keras's: rotation . shift . shear . zoom about the centre of the image, from the
+pixels that are made to those that there are. Coordinates are (row, column). Keras 3 (and tf_keras)
+exchange the two at last, but not what they were made from: there `width_shift_range` shifts the
+height, and a picture that is not square turns about a point beside its centre. Here it does not.
 """
 
 from __future__ import annotations
@@ -82,14 +83,15 @@ def warp(image: Image, move: Affine, fill_mode: str, cval: float, order: int) ->
     """
     import cv2
 
-    height, width = image.shape[:2]
-    if fill_mode == "wrap":
-        return wrapped(image, move, order)
-    a, b, c, d, e, f = move
-    columns_first = np.array([[e, d, f], [b, a, c]])
-    flags = (cv2.INTER_LINEAR if order else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP
     border = cv2.BORDER_REFLECT if fill_mode == "reflect" else cv2.BORDER_REPLICATE
-    moved = cv2.warpAffine(image, columns_first, (width, height), flags=flags, borderMode=border)
+    if fill_mode == "wrap" or order == 0:
+        moved = looked_up(image, move, fill_mode, order, border)
+    else:
+        a, b, c, d, e, f = move
+        columns_first = np.array([[e, d, f], [b, a, c]])
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = image.shape[1], image.shape[0]
+        moved = cv2.warpAffine(image, columns_first, size, flags=how, borderMode=border)
     moved = moved.reshape(image.shape)  # cv2 drops an axis of length 1
     if fill_mode == "constant":
         moved[is_outside(image, move)] = cval
@@ -117,23 +119,27 @@ def is_outside(image: Image, move: Affine) -> npt.NDArray[np.bool_]:
     return outside
 
 
-def wrapped(image: Image, move: Affine, order: int) -> Image:
-    """Return the moved image, repeated in all directions with a period of one pixel less than its
-    size: so does SciPy's "wrap", and no border of OpenCV's.
+def looked_up(image: Image, move: Affine, fill_mode: str, order: int, border: int) -> Image:
+    """Return the moved image by a table of where each pixel comes from: slower, for what no option
+    of OpenCV's does as SciPy does it, its period of "wrap" and its rounding to the nearest pixel.
     """
     import cv2
 
-    row, column = (
-        within(origin, size).astype(np.float32)
-        for origin, size in zip(origins(image, move), image.shape, strict=False)
-    )
+    row, column = origins(image, move)
+    if fill_mode == "wrap":
+        row, column = within(row, image.shape[0]), within(column, image.shape[1])
+    if order == 0:
+        row, column = np.floor(row + 0.5), np.floor(column + 0.5)
     how = cv2.INTER_LINEAR if order else cv2.INTER_NEAREST
-    moved: Image = cv2.remap(image, column, row, how, borderMode=cv2.BORDER_REPLICATE)
-    return moved.reshape(image.shape)
+    tables = column.astype(np.float32), row.astype(np.float32)
+    moved: Image = cv2.remap(image, *tables, how, borderMode=border)
+    return moved
 
 
 def within(origin: Image, size: int) -> Image:
-    """Return coordinates brought into the image by whole periods; those inside stay."""
+    """Return coordinates brought into the image by whole periods, which are one pixel less than its
+    size; those inside stay.
+    """
     if size < 2:
         return np.zeros_like(origin)
     last = size - 1

@@ -113,10 +113,10 @@ def complain_about_none(
             "validation_split."
         )
     empty = [folder for folder, count in zip(folders, counts, strict=True) if not count]
-    if empty:
+    if empty and split is None:
         warnings.warn(
             f"Class folder(s) without a picture in {directory!r}: {', '.join(empty[:5])}. They "
             "count as classes all the same, as in Keras; name those that you want in classes=[...]"
             f" to leave them out. Files that end in {endings} count.",
-            stacklevel=5,
+            stacklevel=7,  # the line that calls images
         )

@@ -22,7 +22,6 @@ from fastfeed.order import generator
 from fastfeed.sources.rows import ItemReader, Rows
 from fastfeed.structure import ArraySpec, Tree, map_leaves
 
-
 LOOKED_AT = 1000
 """At the most, so many files' sizes are in a fingerprint."""
 

@@ -103,7 +103,7 @@ def rows_with_files(names: list[str], directory: str) -> Index:
             f"such file or its name does not end as a picture's does; the first is "
             f"{os.path.join(directory, bad)!r}. Correct the names or `directory`; "
             "validate_filenames=False takes them all unseen.",
-            stacklevel=5,
+            stacklevel=6,  # the line that calls images
         )
     return rows
 
