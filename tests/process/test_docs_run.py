@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from docs_pages import ROOT, blocks, printed_by
 
-PAGES = ["sources.md"]
+PAGES = ["sources.md", "files.md"]
 EXAMPLES = ["fill.py", "torch_loop.py"]
 """Those that print what came of each of three epochs."""
 
