@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from leftovers import eventually, open_descriptors, worker_pids
+from script_process import ScriptProcess
 
 from fastfeed import _core
 
@@ -40,3 +41,19 @@ def nothing_left_behind() -> Iterator[None]:
     # A thread that was in the middle of an item at the end drops its segment with that item.
     assert eventually(lambda: _core.segments_alive() == 0), f"{_core.segments_alive()} segments"
     assert open_descriptors() <= before
+
+
+@pytest.fixture(scope="session")
+def script_process() -> Iterator[Callable[..., ScriptProcess]]:
+    """Return a function of variables that gives the process in which scripts run with them."""
+    made: dict[frozenset[tuple[str, str]], ScriptProcess] = {}
+
+    def of(**environment: str) -> ScriptProcess:
+        key = frozenset(environment.items())
+        if key not in made:
+            made[key] = ScriptProcess(**environment)
+        return made[key]
+
+    yield of
+    for process in made.values():
+        process.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -18,14 +17,13 @@ def blocks(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```(?:{language})\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def printed_by(script: str, folder: Path, **environment: str) -> str:
+def printed_by(script: str, folder: Path) -> str:
     """Run a script in a process of its own, in `folder`; return what it printed."""
     path = folder / "example.py"
     path.write_text(script)
     done = subprocess.run(
         [sys.executable, str(path)],
         cwd=folder,
-        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=100,

@@ -44,6 +44,15 @@ class Failing(Batches):
         return super().__getitem__(index)
 
 
+class Numbered(Batches):
+    """Every number of batch i is i."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        x[:] = index
+        return x, y
+
+
 class Weighted(Batches):
     """Carries its own sample weights."""
 

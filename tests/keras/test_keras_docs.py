@@ -1,25 +1,35 @@
 """The examples of the pages in docs/ run as scripts of the user's."""
 
 import pytest
-from docs_pages import blocks, printed_by
+from docs_pages import blocks
 
 from fastfeed.keras import host
 
-ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
+
+@pytest.fixture
+def printed_by(tmp_path, script_process):
+    """Return a function that runs a script on a backend and returns what it printed."""
+
+    def printed_by(script, backend="tensorflow"):
+        path = tmp_path / "example.py"
+        path.write_text(script)
+        return script_process(KERAS_BACKEND=backend).printed_by(path)
+
+    return printed_by
 
 
-def test_keras_page(tmp_path):
+def test_keras_page(printed_by):
     examples = blocks("keras.md")
     assert len(examples) == 2
     check = "print(predictions.shape, len(history.history['val_loss']))"
-    printed = printed_by("\n".join([*examples, check]), tmp_path, **ON_TENSORFLOW)
+    printed = printed_by("\n".join([*examples, check]))
     assert printed.endswith("(96, 1) 3\n")
 
 
-def test_queue_page_shows_what_is_printed(tmp_path):
+def test_queue_page_shows_what_is_printed(printed_by):
     (example,) = blocks("queue.md")
     shown = blocks("queue.md", "text")[0]
-    assert "\n" + shown in printed_by(example, tmp_path, **ON_TENSORFLOW)
+    assert "\n" + shown in printed_by(example)
 
 
 README_SCRIPT = """
@@ -40,10 +50,10 @@ print(len(history.history["data_wait"]))
 """
 
 
-def test_readme_example(tmp_path):
+def test_readme_example(printed_by):
     example = blocks("README.md")[0]
     assert "fit_generator" in example
-    assert printed_by(README_SCRIPT.format(example), tmp_path, **ON_TENSORFLOW).endswith("\n10\n")
+    assert printed_by(README_SCRIPT.format(example)).endswith("\n10\n")
 
 
 def after(block):
@@ -55,10 +65,10 @@ def after(block):
 
 
 @pytest.mark.parametrize("backend", host.BACKENDS)
-def test_migration_page(backend, tmp_path):
+def test_migration_page(backend, printed_by):
     assert len(blocks("migration.md", "diff")) == 6
     script = "\n".join(after(block) for block in blocks("migration.md", "python|diff"))
-    printed = printed_by(script, tmp_path, KERAS_BACKEND=backend)
+    printed = printed_by(script, backend)
     shown = blocks("migration.md", "text")
     assert len(shown) == 5
     for text in shown:  # in this order

@@ -1,11 +1,9 @@
 """Training under tf.distribute.MirroredStrategy, on two virtual CPUs.
 
-The devices must be set before TensorFlow starts, so each test is a script of its own.
+The devices must be set before TensorFlow starts, so each test is a script in another process.
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,74 +14,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 SETUP = """
-import warnings
-
 import numpy as np
 import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-import keras
 from keras_models import assert_same_weights
 from keras_own import Dataset
-from keras_sources import Batches, Weighted, batch, endless
+from keras_sources import Batches, Numbered, Weighted
+from keras_strategy import make_model, make_recorder
 
 import fastfeed
-
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert strategy.num_replicas_in_sync == 2
-
-
-def make_model(**options):
-    keras.utils.set_random_seed(7)
-    with strategy.scope():
-        model = keras.Sequential(
-            [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")]
-        )
-        model.compile("adam", "mse", **options)
-    return model
-
-
-class Numbered(Batches):
-    '''Every sample of batch i is i; notes which were made.'''
-
-    def __getitem__(self, index):
-        x, y = super().__getitem__(index)
-        x[:] = index
-        return x, y
-
-
-class Recorder(keras.Model):
-    '''Notes the number of each batch that was trained and tested, on the first of the devices.'''
-
-    def __init__(self):
-        super().__init__()
-        self.dense = keras.layers.Dense(3)
-        self.trained, self.tested = [], []
-
-    def call(self, x):
-        return self.dense(x)
-
-    def note(self, where, data):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        note = lambda x, replica: where.append(int(x)) if replica == 0 else None
-        tf.py_function(note, [data[0][0, 0], replica], [])
-
-    def train_step(self, data):
-        self.note(self.trained, data)
-        return super().train_step(data)
-
-    def test_step(self, data):
-        self.note(self.tested, data)
-        return super().test_step(data)
-
-
-def make_recorder():
-    with strategy.scope():
-        model = Recorder()
-        model.compile("sgd", "mse")
-    return model
 """
 
 SAME_WEIGHTS = """
@@ -184,12 +122,8 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_under_a_strategy(name, tmp_path):
+def test_under_a_strategy(name, tmp_path, script_process):
     script = tmp_path / "script.py"
     script.write_text(SETUP + SCRIPTS[name])
-    here = str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": here}
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=110
-    )
-    assert done.returncode == 0, done.stderr
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    script_process(PYTHONPATH=os.pathsep.join(paths)).printed_by(script)

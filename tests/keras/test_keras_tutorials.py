@@ -10,5 +10,6 @@ pytestmark = pytest.mark.timeout(300)  # each trains several models and starts s
 
 @pytest.mark.parametrize("backend", host.BACKENDS)
 @pytest.mark.parametrize("name", EXPECTED)
-def test_an_old_tutorial_runs(name, backend, tmp_path):
-    assert printed_by(name, tmp_path, backend) == EXPECTED[name]
+def test_an_old_tutorial_runs(name, backend, tmp_path, script_process):
+    process = script_process(KERAS_BACKEND=backend)
+    assert printed_by(name, tmp_path, backend, process) == EXPECTED[name]

@@ -2,11 +2,10 @@
 differ.
 """
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from script_process import ScriptProcess
 
 FOLDER = Path(__file__).parent / "tutorials"
 
@@ -38,7 +37,7 @@ EXPECTED = {
 """What each prints."""
 
 
-def printed_by(name: str, folder: Path, host: str) -> list[str]:
+def printed_by(name: str, folder: Path, host: str, process: ScriptProcess) -> list[str]:
     """Run a script in a folder of its own, as a user would, and return its lines.
 
     `host` is a backend of Keras 3, or ``"tf_keras"``.
@@ -49,13 +48,4 @@ def printed_by(name: str, folder: Path, host: str) -> list[str]:
         text = re.sub(r"^import keras$", "import tf_keras as keras", text, flags=re.M)
     script = folder / f"{name}.py"
     script.write_text(text)
-    done = subprocess.run(
-        [sys.executable, script.name],
-        cwd=folder,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow" if host == "tf_keras" else host},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines() if line]
+    return [line for line in process.printed_by(script).splitlines() if line]

@@ -7,5 +7,6 @@ pytestmark = pytest.mark.timeout(300)  # each trains several models and starts s
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_an_old_tutorial_runs(name, tmp_path):
-    assert printed_by(name, tmp_path, "tf_keras") == EXPECTED[name]
+def test_an_old_tutorial_runs(name, tmp_path, script_process):
+    process = script_process(KERAS_BACKEND="tensorflow")
+    assert printed_by(name, tmp_path, "tf_keras", process) == EXPECTED[name]
