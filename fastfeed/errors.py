@@ -29,6 +29,14 @@ class ImageError(SourceError):
     """An image file cannot be read: missing, empty, cut off, damaged, or no image at all."""
 
 
+class CacheError(FastFeedError, ValueError):
+    """A cache on disk cannot be used: it is of other data, damaged, or its folder is no place."""
+
+
+class StateMismatch(FastFeedError, ValueError):
+    """A loader's state is damaged, or that of another source, seed, order or version."""
+
+
 class SourceExhausted(FastFeedError, RuntimeError):
     """A second loop over an iterator that is used up."""
 

@@ -73,6 +73,8 @@ class Feed:
             uploads.take_wait if uploads else functools.partial(ring.take_wait, ordered)
         )
         self._notes = Notes()
+        self._afresh = False  # the next epoch is not the one after this
+        self._promised = 0  # batches of this epoch, as far as it is known
         self._stale_below = 0  # tickets with lower numbers belong to a loop that was left
         self._early: list[Batch] = []  # finished before their epoch began (unordered only)
         self._closed = False
@@ -81,12 +83,32 @@ class Feed:
 
     def begin_epoch(self) -> None:
         """Start the next epoch; drop what is left of one that was not finished."""
-        unfinished = not self.is_over
+        afresh = self._afresh or not self.is_over
+        self._afresh = False
         self.epoch += 1
-        if unfinished:
+        if afresh:
             self._drop_outstanding()
-        due = self._schedule.begin(self.epoch, afresh=unfinished)
-        self._belt.begin(self.epoch, due, self._stale_below)
+        self._promised = self._schedule.begin(self.epoch, afresh)
+        self._belt.begin(self.epoch, self._promised, self._stale_below)
+
+    def resume(self, epoch: int, position: int) -> int:
+        """Let the next epoch be this one, from this position on; drop what was made ahead. Return
+        how many of its first batches are to be taken and thrown away: of a stream, which has no
+        positions.
+        """
+        self.epoch, self._afresh = epoch - 1, True
+        return self._schedule.resume(epoch, position)
+
+    def reached(self, unread: int) -> int:
+        """Return the position of the epoch after the batches that were handed out, but for the
+        last `unread`.
+        """
+        return self._schedule.reached(self.epoch, self.handed_out - unread)
+
+    @property
+    def handed_out(self) -> int:
+        """Batches of this epoch that were handed out, or failed."""
+        return self._promised - self._belt.due
 
     def _drop_outstanding(self) -> None:
         """Withdraw what nobody has begun; what is being made is dropped when it comes out."""
@@ -181,6 +203,7 @@ class Feed:
         finally:
             self._belt.look_closely()
             if self._schedule.is_over(self.epoch):
+                self._promised -= self._belt.due
                 self._belt.due = 0
 
     def _discard(self, batch: Batch) -> None:

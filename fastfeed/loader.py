@@ -25,22 +25,25 @@ import numpy as np
 from fastfeed.arguments import integer, name_of, numbers
 from fastfeed.autotune.controller import Autotune
 from fastfeed.autotune.options import Tuning
-from fastfeed.devices.dataset import dataset
+from fastfeed.devices.dataset import dataset, require_numpy
 from fastfeed.devices.target import Wanted, target
 from fastfeed.devices.transforming import DeviceTransform
 from fastfeed.engine import MOST_WAITING, Engine
-from fastfeed.errors import ArgumentError, FastFeedError, LoaderClosed
+from fastfeed.errors import FastFeedError, LoaderClosed
 from fastfeed.monitor.diagnose import diagnose
 from fastfeed.monitor.diagnosis import Diagnosis
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import Stats
 from fastfeed.monitor.trace import write_trace
+from fastfeed.order import Uneven
 from fastfeed.passes import Pass
+from fastfeed.ranks import shard_of
 from fastfeed.recognise import Options, plan
+from fastfeed.resume import Progress, Resumable
 from fastfeed.sources.streams import OnePass
 
 
-class Loader:
+class Loader(Resumable):
     """Makes batches in worker processes and hands them out as views of shared memory.
 
     One pass over the loader is one epoch; the same workers serve all of them, and make the next
@@ -101,6 +104,13 @@ class Loader:
     cpu_ceiling : float, optional
         Cores' time that ``workers="auto"`` may use; other loads count as well, but are nobody's
         to bound. Default: all cores but one, which is left to the training.
+    shard : (int, int) or "auto", optional
+        Rank of this process and number of ranks: each takes its share of every epoch, in the same
+        number of steps. ``"auto"``: as torchrun, ``jax.distributed``, Ray Train, Open MPI or SLURM
+        say. Default: all of it.
+    uneven : {"drop", "pad", "short"}, optional
+        What becomes of the items after the last step that is full on all ranks: left out (the
+        default with several ranks), filled up with the epoch's first items, or shared out.
     transform : callable, optional
         ``transform(sample, rng)`` returns what becomes of a sample: augmentation, in the workers,
         after the cache. For sources of samples.
@@ -158,6 +168,8 @@ class Loader:
         transform: Callable[[Any, np.random.Generator], Any] | None = None,
         cache: str | None = None,
         cache_budget: int | None = None,
+        shard: tuple[int, int] | Literal["auto"] | None = None,
+        uneven: Uneven | None = None,
     ) -> None:
         if batch_size is not None:
             batch_size = integer("batch_size", batch_size, 1, 2**31)
@@ -186,6 +198,8 @@ class Loader:
             shuffle,
             seed,
             drop_last,
+            shard_of(shard),
+            uneven,
             cache=cache,
             cache_budget=cache_budget,
             transform=transform,
@@ -204,6 +218,7 @@ class Loader:
             target=goes_to,
         )
         self._close = weakref.finalize(self, self._engine.close)
+        self._progress = Progress(plan_, self._engine.feed, self._engine.next, ordered)
         self._passes = 0
         self._latest: Callable[[], Pass | None] = lambda: None
 
@@ -221,7 +236,7 @@ class Loader:
         self._check_open()
         feed = self._engine.feed
         if not isinstance(self._source, OnePass) or feed.epoch < 0:
-            feed.begin_epoch()
+            self._progress.begin_epoch()
         elif feed.is_over:
             raise self._source.used_up(before=False)
         self._passes += 1
@@ -234,8 +249,8 @@ class Loader:
             self._check_open()
         if asking.number != self._passes:
             raise FastFeedError(
-                "This loop was ended by a newer one over the same loader: a loader serves one "
-                "loop at a time. Make a second Loader for a second loop."
+                "This loop was ended by a newer one over the same loader, or by load_state_dict: "
+                "a loader serves one loop at a time. Make a second Loader for a second loop."
             )
         opened = self._engine.next()
         if opened is None:
@@ -291,12 +306,7 @@ class Loader:
         SourceError
             There is no batch, or `tf.data` cannot have what is in it.
         """
-        if self.framework != "numpy":
-            raise ArgumentError(
-                "as_tf_dataset() makes tensors itself, in host memory: leave out framework and "
-                "device.",
-                f'framework="{self.framework}"',
-            )
+        require_numpy(self.framework)
         return dataset(lambda: iter(self), self.batches_per_epoch, output_signature)
 
     def record_stream(self, batch: Any, stream: Any) -> None:
@@ -358,6 +368,10 @@ class Loader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _end_loop(self) -> None:
+        self._check_open()
+        self._passes += 1
 
     def _check_open(self) -> None:
         if not self._close.alive:

@@ -27,6 +27,7 @@ from fastfeed.sources.samples import SampleSource
 from fastfeed.sources.streams import (
     GeneratorSource,
     IteratorSource,
+    is_divisible,
     require_callable_without_arguments,
 )
 
@@ -173,10 +174,16 @@ def order_of(
     Raises
     ------
     ArgumentError
-        If `uneven` contradicts `drop_last`.
+        If `uneven` is none of these, or contradicts `drop_last`.
     SourceError
         If it leaves no batch.
     """
+    if options.uneven not in (None, "drop", "pad", "short"):
+        raise ArgumentError(
+            'uneven is "drop", "pad" or "short": what becomes of the items after the last step '
+            "that is full on all ranks.",
+            f"uneven={options.uneven!r}",
+        )
     uneven = options.uneven or ("drop" if options.drop_last or options.shard.world > 1 else "short")
     if options.drop_last and uneven != "drop":
         raise ArgumentError(
@@ -256,7 +263,9 @@ def plan_indexable(source: Any, options: Options) -> Plan:
     order: EpochOrder | None = None
     if options.batch_size is not None and length is None:
         raise SourceError(f"{type(source).__name__} is endless; samples need a length.")
-    if length is not None:
+    if length is None:
+        refuse_shares(source, options)
+    else:
         order = order_of(
             length, options.batch_size, options, shuffle=options.shuffle, seed=options.seed
         )
@@ -307,7 +316,10 @@ def plan_images(source: Any, options: Options) -> Plan:
 def plan_generator(function: Any, options: Options) -> Plan:
     """Plan for a generator function: a process a shard, or one."""
     refuse_shuffle(options)
-    wrapped = GeneratorSource(function, options.worker_count, options.batch_size, options.drop_last)
+    refuse_shares(function, options, divisible=is_divisible(function))
+    wrapped = GeneratorSource(
+        function, options.worker_count, options.batch_size, options.drop_last, options.shard
+    )
     workers = min(options.worker_count, wrapped.shards or 1)
     processes = options.use_multiprocessing is not False
     return Plan(wrapped, workers, processes, seed=options.seed)
@@ -316,6 +328,7 @@ def plan_generator(function: Any, options: Options) -> Plan:
 def plan_mapped(source: MappedGenerator, options: Options) -> Plan:
     """Plan for a generator of light items: it stays here, and any worker makes what is heavy."""
     refuse_shuffle(options)
+    refuse_shares(source, options, divisible=True)
     processes = options.use_multiprocessing is not False and options.worker_count > 0
     shelf = SharedShelf() if processes else LocalShelf()
     share = Share(options.batch_size, options.drop_last, options.shard.rank, options.shard.world)
@@ -327,6 +340,7 @@ def plan_mapped(source: MappedGenerator, options: Options) -> Plan:
 def plan_iterator(source: Iterator[Any], options: Options) -> Plan:
     """Plan for an iterator: one thread, because it lives in this process and moves one way."""
     refuse_shuffle(options)
+    refuse_shares(source, options)
     if options.use_multiprocessing:
         raise ArgumentError(
             f"A {type(source).__name__} lives in this process and gives its items one after the "
@@ -348,4 +362,24 @@ def refuse_shuffle(options: Options) -> None:
             "A stream of items cannot be shuffled, because its items come in one order. Shuffle "
             "inside the generator, or pass an object with __len__ and __getitem__.",
             "shuffle=True",
+        )
+
+
+def refuse_shares(source: Any, options: Options, *, divisible: bool = False) -> None:
+    """Refuse to deal out to ranks what has no order of known length, unless it is `divisible` by
+    other means.
+    """
+    if options.uneven is not None:
+        raise ArgumentError(
+            "uneven is about the end of an epoch of known length, and nobody knows how many items "
+            f"a {type(source).__name__} has. Leave it out.",
+            f"uneven={options.uneven!r}",
+        )
+    if options.shard.world > 1 and not divisible:
+        raise ArgumentError(
+            f"A {type(source).__name__} gives its items one after the other to whoever asks, so "
+            "every rank would get all of them. Pass an object with __len__ and __getitem__, a "
+            "generator function with the parameters shard and num_shards, or "
+            "fastfeed.generator(function, map=...), which deals its items out.",
+            f"shard={options.shard.rank, options.shard.world}",
         )

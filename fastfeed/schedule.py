@@ -37,8 +37,13 @@ class Schedule(Protocol):
     def is_over(self, epoch: int) -> bool:
         """Tell whether an epoch that seemed endless is at its end."""
 
-    def resume(self, epoch: int, position: int) -> None:
-        """Let `epoch`, when it is begun afresh, start at a position of its order."""
+    def resume(self, epoch: int, position: int) -> int:
+        """Let `epoch`, when it is begun afresh, start at a position of its order. Returns how many
+        batches the consumer has to pass over instead.
+        """
+
+    def reached(self, epoch: int, batches: int) -> int:
+        """Return the position of an epoch after so many of its batches."""
 
 
 class IndexSchedule:
@@ -100,9 +105,15 @@ class IndexSchedule:
             self._start(epoch)  # short epochs: the tickets may have been several ahead
         return ENDLESS if self._order is None else self._order.steps(self._position(epoch))
 
-    def resume(self, epoch: int, position: int) -> None:
+    def resume(self, epoch: int, position: int) -> int:
         """Let one epoch start at a position; those after it start at their first."""
         self._resumed = epoch, position
+        return 0
+
+    def reached(self, epoch: int, batches: int) -> int:
+        """Return the items that all ranks have consumed."""
+        start = self._position(epoch)
+        return start + batches if self._order is None else self._order.after(start, batches)
 
     def _position(self, epoch: int) -> int:
         return self._resumed[1] if epoch == self._resumed[0] else 0
@@ -126,7 +137,7 @@ class IndexSchedule:
     def _start(self, epoch: int) -> None:
         self._epoch = epoch
         if self._order is None:
-            self._run = Run(epoch, 0, ENDLESS)
+            self._run = Run(epoch, self._position(epoch), ENDLESS)
         else:
             self._run = self._order.run(epoch, self._position(epoch))
 
@@ -176,8 +187,13 @@ class StreamSchedule:
         self._open = list(range(self._shards))
         return ENDLESS
 
-    def resume(self, epoch: int, position: int) -> None:
-        """Nothing: a stream has no positions; whoever goes on in its middle runs it forward."""
+    def resume(self, epoch: int, position: int) -> int:
+        """A stream has no positions; whoever goes on in its middle runs it forward."""
+        return position
+
+    def reached(self, epoch: int, batches: int) -> int:
+        """Return the number of batches."""
+        return batches
 
 
 class MappedSchedule:
@@ -213,7 +229,7 @@ class MappedSchedule:
             if self._last_posted or self._outstanding():
                 return None
             self._last_posted = True
-        ticket = Run(self._epoch, self._count, 1)
+        ticket = Run(self._epoch, self._count, 1, position=self.reached(self._epoch, self._count))
         self._count += 1
         return ticket
 
@@ -253,14 +269,22 @@ class MappedSchedule:
         self._epoch = epoch
         self._last_posted = self._is_over = self._has_more = False
         self._error = None
-        position = self._resumed[1] if epoch == self._resumed[0] else 0
-        self._count = self._supply.begin(position)
+        self._count = 0
+        self._supply.begin(self._position(epoch))
         self._has_more = True
         return ENDLESS
 
-    def resume(self, epoch: int, position: int) -> None:
+    def resume(self, epoch: int, position: int) -> int:
         """Let one epoch start at a position: the light items before it are passed over."""
         self._resumed = epoch, position
+        return 0
+
+    def reached(self, epoch: int, batches: int) -> int:
+        """Return the light items that all ranks have consumed."""
+        return self._position(epoch) + batches * self._supply.step
+
+    def _position(self, epoch: int) -> int:
+        return self._resumed[1] if epoch == self._resumed[0] else 0
 
 
 def interrupted(epoch: int) -> SourceError:

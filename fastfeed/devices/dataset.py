@@ -25,6 +25,21 @@ Begin = Callable[[], Iterator[Tree]]
 _END = object()
 
 
+def require_numpy(framework: str) -> None:
+    """Refuse a loader that hands out a framework's tensors.
+
+    Raises
+    ------
+    ArgumentError
+        It does.
+    """
+    if framework != "numpy":
+        raise ArgumentError(
+            "as_tf_dataset() makes tensors itself, in host memory: leave out framework and device.",
+            f'framework="{framework}"',
+        )
+
+
 def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree = None) -> Any:
     """Make a dataset of which each ``iter()`` is one pass.
 

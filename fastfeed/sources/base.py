@@ -172,6 +172,10 @@ class Source(ABC):
             When there is none left.
         """
 
+    def fingerprint(self) -> str:
+        """Return what tells this data from other data in the states of loaders; in the parent."""
+        raise NotImplementedError(type(self).__name__)
+
     def layout(self) -> Layout | None:
         """Return the layout of a batch if it is known without making one."""
         return None

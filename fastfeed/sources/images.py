@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fastfeed.order import generator
 from fastfeed.sources.base import Item, Source, Writer, not_none
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.indexable import EpochHooks
 
 METHODS = ("_get_batches_of_transformed_samples", "_set_index_array", "_flow_index")
@@ -50,6 +51,10 @@ class ImageSource(Source):
         self._orders: dict[int, Order] = {}
         self._hooks = EpochHooks(self.items)
         self.hooks_epochs = bool(self._hooks)
+
+    def fingerprint(self) -> str:
+        """Return the iterator's: its class, if it has no other."""
+        return identity_of(self.items)
 
     def start_epoch(self, epoch: int) -> None:
         """Call the hooks of a user's subclass."""

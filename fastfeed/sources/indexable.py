@@ -6,6 +6,7 @@ from typing import Any
 
 from fastfeed.errors import SourceError
 from fastfeed.sources.base import Item, Source, Writer, not_none
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.structure import (
     ArraySpec,
     Layout,
@@ -74,6 +75,10 @@ class BatchSource(Source):
         self.items = items
         self._hooks = EpochHooks(items)
         self.hooks_epochs = bool(self._hooks)
+
+    def fingerprint(self) -> str:
+        """Return the user's object's."""
+        return identity_of(self.items)
 
     def start_epoch(self, epoch: int) -> None:
         """Call the user's hooks."""

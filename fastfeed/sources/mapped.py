@@ -216,6 +216,7 @@ class MappedSource(Source):
         self.supply = Supply(mapped.items, share, shelf)
         self._takes_rng = takes_rng(mapped.function)
         self._name = name_of(mapped.function)
+        self._items_name = name_of(mapped.items)
         self._shelf = shelf
         self._batch_size = batch_size
         self._share = share
@@ -230,6 +231,10 @@ class MappedSource(Source):
     def adopt(self, descriptors: list[int]) -> None:
         """Reach the items by that."""
         self._shelf.adopt(descriptors)
+
+    def fingerprint(self) -> str:
+        """Return the names of the generator and the function."""
+        return f"generator {self._items_name} mapped by {self._name}"
 
     def close(self) -> None:
         """Close the generator, and give back the memory of its items."""

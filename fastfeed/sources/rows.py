@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastfeed.caching.base import Cache
 from fastfeed.order import EpochOrder
 from fastfeed.sources.base import Item, RowNumbers, Writer
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.keeping import KeepingSource
 from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
 
@@ -132,6 +133,10 @@ class RowSource(KeepingSource):
     def open(self, worker: int) -> None:
         """Let the reader open its files."""
         self.items.open()
+
+    def fingerprint(self) -> str:
+        """Return the reader's."""
+        return identity_of(self.items)
 
     def layout(self) -> Layout:
         """Return the layout of the largest batch."""

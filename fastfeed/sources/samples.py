@@ -15,6 +15,7 @@ import numpy as np
 from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder
 from fastfeed.sources.base import Item, RowNumbers, Source, Writer, not_none
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.indexable import EpochHooks
 from fastfeed.structure import (
     ArraySpec,
@@ -46,6 +47,10 @@ class SampleSource(Source):
         self._rows = RowNumbers(order)
         self._hooks = EpochHooks(items)
         self.hooks_epochs = bool(self._hooks)
+
+    def fingerprint(self) -> str:
+        """Return the user's object's."""
+        return identity_of(self.items)
 
     def start_epoch(self, epoch: int) -> None:
         """Call the user's hooks."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastfeed.errors import SourceError, SourceExhausted, WorkerCrashed
+from fastfeed.order import ALONE, Shard
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
 from fastfeed.sources.samples import collate
 
@@ -35,6 +36,11 @@ class StreamSource(Source):
         self._name = name
         self._batch_size = batch_size
         self._drop_last = drop_last
+
+    def fingerprint(self) -> str:
+        """Return what is known of a stream: its name, and how it is cut into batches."""
+        size = "" if self._batch_size is None else f", batches of {self._batch_size}"
+        return f"stream {self._name}{size}"
 
     def _write_next(self, stream: Iterator[Any], item: Item, writer: Writer) -> None:
         if self._batch_size is None:
@@ -63,21 +69,33 @@ class GeneratorSource(StreamSource):
     function : callable
         Takes no argument, or ``shard`` and ``num_shards``.
     workers : int
-        Number of shards, if the function can be divided.
+        Number of shards here, if the function can be divided.
+    rank : Shard
+        Each rank runs so many shards of its own.
     """
 
     def __init__(
-        self, function: Callable[..., Any], workers: int, batch_size: int | None, drop_last: bool
+        self,
+        function: Callable[..., Any],
+        workers: int,
+        batch_size: int | None,
+        drop_last: bool,
+        rank: Shard = ALONE,
     ) -> None:
         super().__init__(getattr(function, "__name__", "generator"), batch_size, drop_last)
         self.function = function
         self.shards = max(1, workers) if is_divisible(function) else 1
+        self._ranks = rank
         self._shard = 0
         self._epoch: int | None = None
         self._stream: Iterator[Any] = iter(())
 
+    def fingerprint(self) -> str:
+        """Return what is known, and the number of shards: they are taken in turn."""
+        return f"{super().fingerprint()}, {self._ranks.world} x {self.shards} shards"
+
     def open(self, worker: int) -> None:
-        """Note which shard this worker runs."""
+        """Note which of this rank's shards this worker runs."""
         self._shard = worker
 
     def make(self, item: Item, writer: Writer) -> None:
@@ -94,7 +112,9 @@ class GeneratorSource(StreamSource):
     def _start(self) -> Iterator[Any]:
         if not is_divisible(self.function):
             return iter(self.function())
-        return iter(self.function(shard=self._shard, num_shards=self.shards))
+        assert self.shards is not None
+        first, shards = self._ranks.rank * self.shards, self._ranks.world * self.shards
+        return iter(self.function(shard=first + self._shard, num_shards=shards))
 
     def _lost(self, item: Item) -> WorkerCrashed:
         """Say that another worker died in the middle of the stream, between two items. To begin

@@ -344,7 +344,6 @@ def test_ranks_deal_the_items_among_them_and_leave_out_the_last_round(
         full[rank * rows : (rank + 1) * rows] for rank in range(world)
     ]
     assert [share.of(rest) for share in shares] == [[]] * world
-    for index in (0, 5):
-        numbers = [number for share in shares for number in share.numbers(index)]
-        first = index * rows * world
+    for first in (0, 5, 15):
+        numbers = [number for share in shares for number in share.numbers(first)]
         assert numbers == list(range(first, first + rows * world))
