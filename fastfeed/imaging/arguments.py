@@ -12,6 +12,7 @@ from fastfeed.errors import ArgumentError
 from fastfeed.imaging.augment import Augmentation
 from fastfeed.imaging.crop import RandomCrop
 from fastfeed.imaging.given import ACCEPTED, Selection, find
+from fastfeed.imaging.installed import check_installed
 from fastfeed.imaging.reader import Images
 from fastfeed.imaging.reading import Reading, dtype_of, is_count
 from fastfeed.imaging.standardize import Standardize
@@ -53,6 +54,7 @@ def build(arguments: Arguments) -> Images:
     """
     refuse(arguments.pop("others"), list(arguments))
     check_feeding(arguments)
+    check_installed(arguments["interpolation"], arguments["fast"])
     source, directory = the_source(arguments)
     dtype = dtype_of(arguments["dtype"])
     given = arguments | {
