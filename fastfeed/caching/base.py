@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -39,7 +40,14 @@ class Cache(ABC):
 
     A sample is a tree whose leaves are arrays or objects that pickle. What is added never changes;
     of two workers that add the same sample, one wins.
+
+    Attributes
+    ----------
+    has_stamps : bool
+        It outlives a run, so it wants to know of each sample what changes when its file does.
     """
+
+    has_stamps = False
 
     def descriptors(self) -> list[int]:
         """Return the file descriptors that a pickled copy needs; they stay this cache's."""
@@ -50,11 +58,17 @@ class Cache(ABC):
         assert not descriptors, f"{type(self).__name__} needs no descriptors"
 
     @abstractmethod
-    def find(self, row: int) -> Tree | None:
-        """Return sample `row`, its arrays read-only; None if it is not there."""
+    def find(self, row: int, stamp: int = 0) -> Tree | None:
+        """Return sample `row`, its arrays read-only; None if it is not there.
+
+        Raises
+        ------
+        CacheError
+            It was added with another stamp.
+        """
 
     @abstractmethod
-    def add(self, row: int, sample: Tree) -> None:
+    def add(self, row: int, sample: Tree, stamp: int = 0) -> None:
         """Keep sample `row`, if there is room; otherwise nothing happens.
 
         Raises
@@ -74,5 +88,12 @@ class Cache(ABC):
     def use(self) -> CacheUse:
         """Return how it is used so far."""
 
-    def close(self) -> None:  # noqa: B027  in a worker process its end is enough
-        """Give back what it holds, in the parent. May be called twice."""
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what is in hand and give back what it holds. May be called twice."""
+
+
+def stamp_of(path: str | os.PathLike[str]) -> int:
+    """Return what changes when a file does: its time and size."""
+    status = os.stat(path)
+    return status.st_mtime_ns ^ status.st_size

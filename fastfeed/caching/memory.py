@@ -23,6 +23,9 @@ LIMITS = ""
 HEADER_BYTES = 64
 """Stand before each sample: `ff_cache_entry`."""
 
+MOST_COLUMNS = 64
+"""Samples of more arrays than this are not copied natively."""
+
 MOST_NOTES = 1024
 """So many looks a worker remembers; samples of others carry their note with them."""
 
@@ -57,9 +60,9 @@ class MemoryCache(Cache):
             raise OutOfMemory(
                 f"cache_budget asks for {gib(self._budget)} of shared memory, but only "
                 f"{gib(headroom(LIMITS))} may be used (four fifths of what is free here or in this "
-                'container). Lower cache_budget, or cache on disk: cache="disk:PATH".'
+                'container). Lower cache_budget, or cache on disk: cache="disk:FOLDER".'
             ) from error
-        self._close = weakref.finalize(self, os.close, self._fd)
+        self._close_fd = weakref.finalize(self, os.close, self._fd)
         self._open(CacheMemory(self._fd, LIMITS))
 
     def _open(self, memory: CacheMemory) -> None:
@@ -79,19 +82,17 @@ class MemoryCache(Cache):
 
     def adopt(self, descriptors: list[int]) -> None:
         """Map the memory that the parent has made."""
-        (fd,) = descriptors
-        try:
-            self._open(CacheMemory(fd, LIMITS))
-        finally:
-            os.close(fd)
+        (self._fd,) = descriptors
+        self._close_fd = weakref.finalize(self, os.close, self._fd)
+        self._open(CacheMemory(self._fd, LIMITS))
 
     def close(self) -> None:
         """Close the descriptor; the memory goes with the last array over it."""
-        self._close()
+        self._close_fd()
 
     # -- samples ------------------------------------------------------------------------------
 
-    def find(self, row: int) -> Tree | None:
+    def find(self, row: int, stamp: int = 0) -> Tree | None:
         """Return sample `row` as views of the shared memory."""
         found = self._memory.find(row)
         if found is None:
@@ -99,7 +100,7 @@ class MemoryCache(Cache):
         start, note = found
         return views(self._memory, start, self._looks.skeleton(note), ArrayLeaf)
 
-    def add(self, row: int, sample: Tree) -> None:
+    def add(self, row: int, sample: Tree, stamp: int = 0) -> None:
         """Copy a sample into the shared memory, if there is room."""
         look, arrays = self._looks.of(sample)
         note = self._notes.get(look.note)
@@ -138,7 +139,7 @@ class MemoryCache(Cache):
                 f"The cache in memory stops growing at {gib(self._memory.used)} of "
                 f"{gib(self._budget)}: memory has become short, {gib(headroom(LIMITS))} may still "
                 "be used. Samples beyond it are made again in each epoch. Lower cache_budget, end "
-                'other programs, or cache on disk: cache="disk:PATH".',
+                'other programs, or cache on disk: cache="disk:FOLDER".',
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -147,7 +148,7 @@ class MemoryCache(Cache):
         """Copy the samples that are there, without the GIL."""
         done = np.zeros(len(rows), bool)
         look = self._looks.of_rows(out)
-        if look is not None:
+        if look is not None and len(look.offsets) <= MOST_COLUMNS:
             columns = list(zip(leaves(out), look.offsets, strict=True))
             self._memory.copy_rows(rows, look.note, columns, done.view(np.uint8))
         return done

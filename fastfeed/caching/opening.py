@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 
 from fastfeed.caching.base import Cache
+from fastfeed.caching.disk import DiskCache
 from fastfeed.caching.memory import MemoryCache
 from fastfeed.errors import ArgumentError
 
@@ -17,7 +18,7 @@ def open_cache(option: str, budget: int | None, n_items: int, fingerprint: str) 
     Parameters
     ----------
     option : str
-        ``"memory"`` or ``"disk:PATH"``.
+        ``"memory"`` or ``"disk:FOLDER"``.
     budget : int, optional
         Bytes that it may take.
     fingerprint : str
@@ -26,8 +27,9 @@ def open_cache(option: str, budget: int | None, n_items: int, fingerprint: str) 
     Raises
     ------
     ArgumentError
-        If it is neither of the two, or the budget is no number of bytes or too small; on disk also
-        if the folder cannot be used, or holds another source's cache.
+        If it is neither of the two, or the budget is no number of bytes or too small.
+    CacheError
+        On disk: if the folder cannot be used, or holds another source's cache.
     OutOfMemory
         If the budget is more than may be used.
     """
@@ -37,10 +39,13 @@ def open_cache(option: str, budget: int | None, n_items: int, fingerprint: str) 
             "cache_budget is the number of bytes that the cache may take, at least 1.",
             f"cache_budget={budget!r}",
         )
+    most = None if budget is None else operator.index(budget)
     if option == "memory":
-        return MemoryCache(n_items, None if budget is None else operator.index(budget))
+        return MemoryCache(n_items, most)
+    if isinstance(option, str) and option.startswith(DISK) and option != DISK:
+        return DiskCache(option.removeprefix(DISK), n_items, fingerprint, most)
     raise ArgumentError(
-        'cache is "memory" (shared by all workers, gone with the loader) or "disk:PATH" (a folder '
-        "for this source, kept for the next run).",
+        'cache is "memory" (shared by all workers, gone with the loader) or "disk:FOLDER" (a '
+        "folder for this source alone, kept for the next run).",
         f"cache={option!r}",
     )

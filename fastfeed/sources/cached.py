@@ -6,6 +6,7 @@ A batch whose samples are all there is copied natively, without a Python loop ov
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         super().__init__(items, order)
         self.cache = cache
         self._transform = transform
+        self._stamp_of = getattr(items, "stamp", None) if cache and cache.has_stamps else None
 
     def make(self, item: Item, writer: Writer) -> None:
         """Copy what the cache has, and make the rest."""
@@ -54,12 +56,14 @@ class PreparedSamples(KeepingSource, SampleSource):
         if self._transform is not None:
             samples = (self._transformed(row, item) for row in rows.tolist())
             collate(samples, item.rows, item, writer)
-        elif not self._copied(rows, item, writer):
-            collate((self._kept(row, item) for row in rows.tolist()), item.rows, item, writer)
+        else:
+            first = self._kept(int(rows[0]), item)
+            if self._stamp_of is not None or not self._copied(first, rows, item, writer):
+                others = (self._kept(row, item) for row in rows[1:].tolist())
+                collate(itertools.chain([first], others), item.rows, item, writer)
 
-    def _copied(self, rows: npt.NDArray[np.int64], item: Item, writer: Writer) -> bool:
-        """Make a batch of arrays; False: there are objects in it."""
-        first = self._kept(int(rows[0]), item)
+    def _copied(self, first: Tree, rows: npt.NDArray[np.int64], item: Item, writer: Writer) -> bool:
+        """Make a batch of samples that look like the first; False: there are objects in them."""
         specs = map_leaves(lambda leaf: row_spec(leaf, item.batch_rows), first)
         if any(isinstance(spec, Objects) for spec in leaves(specs)):
             return False
@@ -84,15 +88,19 @@ class PreparedSamples(KeepingSource, SampleSource):
 
     def _kept(self, row: int, item: Item) -> Tree:
         assert self.cache is not None
-        kept = self.cache.find(row)
+        kept = self.cache.find(row, self._stamp(row))
         return self._made(row, item) if kept is None else kept
 
     def _made(self, row: int, item: Item) -> Tree:
         """Make a sample and keep it."""
         assert self.cache is not None
         sample = map_leaves(sample_leaf, self._sample(row, item))
-        self.cache.add(row, sample)
+        self.cache.add(row, sample, self._stamp(row))
         return sample
+
+    def _stamp(self, row: int) -> int:
+        """Return what changes when the file of a sample does; 0: nobody knows."""
+        return 0 if self._stamp_of is None else int(self._stamp_of(row))
 
 
 def own(sample: Tree) -> Tree:

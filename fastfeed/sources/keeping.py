@@ -20,6 +20,11 @@ class KeepingSource(Source):
         if self.cache:
             self.cache.adopt(descriptors)
 
+    def leave(self) -> None:
+        """Let a worker's part of the cache write what it still has in hand."""
+        if self.cache:
+            self.cache.close()
+
     def close(self) -> None:
         """Close the cache."""
         if self.cache:

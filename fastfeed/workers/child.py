@@ -66,6 +66,7 @@ def work(link: socket.socket) -> None:
     ring = Ring.attach(ring_mapping)
     try:
         Work(ring, task["worker"], source, task["seed"], room, seeds="own").run()
+        source.leave()
     except CoreError as error:
         if error.errno != errno.ECANCELED:  # declared dead while alive: others do our work now
             raise

@@ -1,0 +1,171 @@
+"""The folder of a cache on disk: an LMDB database that says what it was made of.
+
+LMDB serves readers without locks and one writer at a time, from any number of processes, and a
+process that is killed leaves what was committed before. A folder is used on one machine at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from fastfeed.errors import ArgumentError, CacheError
+
+FORMAT = 1
+"""Of the entries; goes up whenever older ones could not be read."""
+ABOUT = b"about"
+MAP_BYTES = 1 << 40
+"""Addresses, not bytes: no process ever has to map a grown file anew, under others' arrays."""
+READERS = 1024
+FILES = {"data.mdb", "lock.mdb"}
+
+
+class Environments:
+    """The databases that this process has open: LMDB allows each of them once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[Any, int]] = {}
+
+    def open(self, folder: str) -> Any:
+        """Return an environment; each `open` needs a `close`."""
+        with self._lock:
+            found, users = self._open.get(folder, (None, 0))
+            environment = open_database(folder) if found is None else found
+            self._open[folder] = environment, users + 1
+            return environment
+
+    def close(self, folder: str) -> None:
+        """Close it with its last user."""
+        with self._lock:
+            environment, users = self._open.pop(folder)
+            if users > 1:
+                self._open[folder] = environment, users - 1
+            else:
+                environment.close()
+
+
+environments = Environments()
+
+
+def open_database(folder: str) -> Any:
+    """Open an LMDB database, or make one. What was not written to the disk yet when the machine
+    lost its power is missing afterwards; nothing is damaged.
+    """
+    environment = import_lmdb().open(
+        folder, map_size=MAP_BYTES, max_readers=READERS, metasync=False, max_spare_txns=16
+    )
+    environment.reader_check()  # places of processes that were killed
+    return environment
+
+
+def import_lmdb() -> Any:
+    """Import lmdb.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not installed.
+    """
+    try:
+        import lmdb
+    except ImportError as error:
+        raise ArgumentError(
+            "A cache on disk needs the package lmdb: pip install 'fastfeed[cache]'. "
+            'cache="memory" needs nothing.',
+            'cache="disk:..."',
+        ) from error
+    return lmdb
+
+
+def prepare(path: str, fingerprint: str, n_items: int) -> str:
+    """Make the folder, or look at what is there; return its absolute path.
+
+    Raises
+    ------
+    CacheError
+        If the folder cannot be used, or the cache in it was made of something else.
+    """
+    lmdb = import_lmdb()
+    folder = str(Path(path).expanduser().resolve())
+    about = {"format": FORMAT, "items": n_items, "fingerprint": fingerprint}
+    is_new = not os.path.lexists(folder)
+    try:
+        make_folder(folder)
+        claim(folder, about)
+    except CacheError:
+        raise
+    except (OSError, lmdb.Error) as error:
+        if is_new:
+            remove(folder)
+        raise CacheError(
+            f"The cache in {folder} cannot be opened: {error}. Give a folder on a local disk that "
+            f'may be written to and has room (cache="disk:FOLDER"){or_delete(folder)}.'
+        ) from error
+    return folder
+
+
+def or_delete(folder: str) -> str:
+    """Add the other cure, where there is something to delete."""
+    return f", or delete {folder} if it is damaged" if os.path.isdir(folder) else ""
+
+
+def make_folder(folder: str) -> None:
+    """Make the folder, unless it is there and ours."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise CacheError(f"{folder} is a file. A cache needs a folder of its own: give another.")
+    os.makedirs(folder, exist_ok=True)
+    others = sorted(set(os.listdir(folder)) - FILES)
+    if others:
+        raise CacheError(
+            f"{folder} holds other files ({others[0]!r} is one of {len(others)}). A cache needs a "
+            "folder of its own: give one that is new or empty."
+        )
+
+
+def claim(folder: str, about: dict[str, Any]) -> None:
+    """Write down what a new cache is of, or compare. Of two jobs at once one writes."""
+    environment = environments.open(folder)
+    try:
+        with environment.begin(write=True) as transaction:
+            found = transaction.get(ABOUT)
+            if found is None:
+                transaction.put(ABOUT, json.dumps(about).encode())
+    finally:
+        environments.close(folder)
+    if found is not None:
+        compare(folder, json.loads(found), about)
+
+
+def compare(folder: str, found: dict[str, Any], about: dict[str, Any]) -> None:
+    """Refuse a cache that was made of something else.
+
+    Raises
+    ------
+    CacheError
+        Saying what differs.
+    """
+    words = {"format": "format", "items": "number of samples", "fingerprint": "fingerprint"}
+    differ = [
+        f"its {word} is {found.get(name)!r}, not {about[name]!r}"
+        for name, word in words.items()
+        if found.get(name) != about[name]
+    ]
+    if differ:
+        raise CacheError(
+            f"The cache in {folder} is of another source, or of this one before it changed: "
+            f"{'; '.join(differ)}. Give each source a folder of its own, or delete this one."
+        )
+
+
+def remove(folder: str) -> None:
+    """Take away what was begun in a new folder."""
+    try:
+        for name in FILES & set(os.listdir(folder)):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+    except OSError:  # it was never made, or somebody else uses it
+        pass
