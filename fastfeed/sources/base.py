@@ -154,6 +154,9 @@ class Source(ABC):
     def open(self, worker: int) -> None:  # noqa: B027
         """Prepare in the worker; called once, before anything else."""
 
+    def leave(self) -> None:  # noqa: B027
+        """Finish in a worker process that is told to go home; it is not asked when it is killed."""
+
     def start_epoch(self, epoch: int) -> None:  # noqa: B027
         """Tell the user's object that `epoch` starts, and the one before is over."""
 
