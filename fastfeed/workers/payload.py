@@ -3,16 +3,18 @@
 It is pickled once (cloudpickle: lambdas, closures and classes of ``__main__`` travel by value).
 Large buffers, such as arrays, stay out of the pickle and lie behind it in one sealed memfd that all
 workers map copy-on-write: one copy for all of them, and a source that shuffles its own index array
-in place still can.
+in place still can. So do long lists of paths or labels, see `shared_list`.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import mmap
 import pickle
 import types
+from collections.abc import Iterable
 from typing import Any
 
 import cloudpickle
@@ -20,6 +22,7 @@ import cloudpickle
 from fastfeed._core import Mapping, create_memory, headroom
 from fastfeed.errors import OutOfMemory, SourceNotPicklable, gib
 from fastfeed.structure import aligned
+from fastfeed.workers.shared_list import FEWEST, Encoded, SharedList, can_be_shared, decode, encode
 
 LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
@@ -38,15 +41,96 @@ def ship(source: Any) -> int:
     OutOfMemory
         If the source's arrays do not fit into memory a second time.
     """
-    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    pickler = SourcePickler(file)
     try:
-        pickled = cloudpickle.dumps(source, protocol=5, buffer_callback=buffers.append)
+        pickler.dump(source)
     except Exception as error:
         raise not_picklable(source, error) from error
-    views = [buffer.raw() for buffer in buffers]
-    header = pickle.dumps((len(pickled), [view.nbytes for view in views]))
+    pickled = file.getbuffer()
+    views = pickler.all_buffers()
+    lists = [(each.format, len(each.buffers)) for each in pickler.lists]
+    header = pickle.dumps((len(pickled), lists, [len(view) for view in views]))
     parts = [len(header).to_bytes(8, "little"), header, pickled, *views]
     return write(parts)
+
+
+class SourcePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Leaves arrays and long lists out of the pickle.
+
+    Lists that are attributes of an object or variables of a function, or stand in a tuple, list or
+    dict that is: they are the user's own. Others belong to the innards of some type, a NumPy array
+    of objects for example, that would not take anything else in their place.
+
+    Attributes
+    ----------
+    lists : list of Encoded
+        The long lists. In the pickle stands the place of each here.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self._arrays: list[pickle.PickleBuffer] = []
+        self.lists: list[Encoded] = []
+        # Keeps what it has seen, or another list may come to lie in its place.
+        self._found: dict[int, tuple[list[Any], int]] = {}
+        super().__init__(file, protocol=5, buffer_callback=self._arrays.append)
+
+    def persistent_id(self, value: Any) -> int | None:
+        """Return the place of a list that was left out; called for every object."""
+        kind = type(value)
+        if kind is list:
+            found = self._found.get(id(value))
+            return None if found is None else found[1]
+        if kind is dict:
+            self._look_for_lists(value.values())
+        elif kind is types.CellType or kind is functools.partial:
+            self._look_for_lists(held_by(value))
+        return None
+
+    def _look_for_lists(self, members: Iterable[Any]) -> None:
+        for member in members:
+            if type(member) is list and len(member) >= FEWEST:
+                self._leave_out(member)
+            elif type(member) in (list, tuple) and len(member) < SHORT:
+                self._look_for_lists(member)
+
+    def _leave_out(self, values: list[Any]) -> None:
+        if id(values) not in self._found and can_be_shared(values):
+            self._found[id(values)] = values, len(self.lists)
+            self.lists.append(encode(values))
+
+    def all_buffers(self) -> list[Any]:
+        """Return the bytes that lie outside the pickle: of the lists, then of the arrays."""
+        of_lists = itertools.chain.from_iterable(each.buffers for each in self.lists)
+        return [*of_lists, *(array.raw() for array in self._arrays)]
+
+
+SHORT = 100
+"""Tuples and lists of fewer members are looked into: (paths, labels)."""
+
+
+def held_by(value: Any) -> tuple[Any, ...]:
+    """Return what a variable of a closure holds, or a function's bound arguments."""
+    if isinstance(value, functools.partial):
+        return (*value.args, *value.keywords.values())
+    try:
+        return (value.cell_contents,)
+    except ValueError:  # not assigned yet
+        return ()
+
+
+class SourceUnpickler(pickle.Unpickler):
+    """Puts the long lists in their places again."""
+
+    def __init__(
+        self, pickled: memoryview, lists: list[SharedList], arrays: list[memoryview]
+    ) -> None:
+        super().__init__(io.BytesIO(pickled), buffers=arrays)
+        self._lists = lists
+
+    def persistent_load(self, place: int) -> SharedList:
+        """Return the list that was left out; the same one each time."""
+        return self._lists[place]
 
 
 def write(parts: list[Any]) -> int:
@@ -80,9 +164,11 @@ def unpack(fd: int) -> Any:
         return part
 
     header_bytes = int.from_bytes(read(8), "little")
-    pickle_bytes, sizes = pickle.loads(read(header_bytes))
+    pickle_bytes, lists, sizes = pickle.loads(read(header_bytes))
     pickled = read(pickle_bytes)
-    return pickle.loads(pickled, buffers=[read(size) for size in sizes])
+    views = iter([read(size) for size in sizes])
+    decoded = [decode(code, list(itertools.islice(views, n))) for code, n in lists]
+    return SourceUnpickler(pickled, decoded, list(views)).load()
 
 
 # -- errors ---------------------------------------------------------------------------------
