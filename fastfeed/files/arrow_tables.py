@@ -11,7 +11,16 @@ import numpy as np
 
 from fastfeed.errors import SourceError, gib
 from fastfeed.files.arrow_values import ArrowColumn, as_numpy, require_numeric
-from fastfeed.files.columns import Array, ColumnReader, Keys, existing, library, pick, state_of
+from fastfeed.files.columns import (
+    Array,
+    ColumnReader,
+    Keys,
+    existing,
+    library,
+    pick,
+    require_unchanged,
+    state_of,
+)
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import Tree
 
@@ -58,8 +67,8 @@ def arrow(table: Any, columns: Keys = None) -> RowReader | Tree:
             "compression='uncompressed')) it is shared.",
             stacklevel=2,
         )
-    find = functools.partial(find_in_file, path)
     place = state_of(path)
+    find = functools.partial(find_in_file, path, place)
     names = whole.column_names
     return ColumnReader(pick(columns, names, lambda name: ArrowColumn(find, name, place), path))
 
@@ -101,8 +110,9 @@ def open_table(path: str, columns: list[int] | None = None) -> tuple[Any, int]:
     return found, pa.total_allocated_bytes() - before
 
 
-def find_in_file(path: str, name: str) -> Any:
+def find_in_file(path: str, state: str, name: str) -> Any:
     """Return one column of a file; the others are not decompressed."""
+    require_unchanged(path, state)
     pa = library("pyarrow", "An Arrow file")
     names = open_schema(pa, path).names
     return open_table(path, [names.index(name)])[0].column(0)

@@ -222,6 +222,22 @@ def state_of(path: str) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
+def require_unchanged(path: str, state: str) -> None:
+    """Refuse a file that is no longer what the source was made from: where its values lie, and
+    how many there are, was looked up then.
+
+    Raises
+    ------
+    SourceError
+        If it was written since, or removed.
+    """
+    if not os.path.exists(path) or state_of(path) != state:
+        raise SourceError(
+            f"{path} was written or removed after the source was made from it. Make the source "
+            "anew, and leave its files alone while they are read."
+        )
+
+
 def fixed_size(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
     """Return the dtype if its values have a fixed size.
 

@@ -20,6 +20,7 @@ from fastfeed.files.columns import (
     library,
     pick,
     read_sorted,
+    require_unchanged,
     runs,
     state_of,
     take,
@@ -126,6 +127,7 @@ class HDF5Column(Column):
 
     def __init__(self, dataset: Any) -> None:
         self._path = path_of(dataset)
+        self._state = state_of(self._path)
         self._key = dataset.name
         name = f"{self._path}{dataset.name}"
         super().__init__(name, dataset.shape or (), fixed_size(dataset.dtype, name))
@@ -137,11 +139,13 @@ class HDF5Column(Column):
 
     def open(self) -> None:
         """Map the values where they lie as they are in memory; open the dataset otherwise."""
-        if self._opened is None and self._offset is not None:
-            shape = self.shape
-            self._opened = np.memmap(self._path, self.dtype, "r", self._offset, shape)
-        elif self._opened is None:
+        if self._opened is not None:
+            return
+        require_unchanged(self._path, self._state)
+        if self._offset is None:
             self._opened = open_file(self._path)[self._key]
+        else:
+            self._opened = np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
 
     def read(self, index: Indices, out: Array) -> None:
         """Read runs of neighbouring rows, each chunk of the file once."""
@@ -157,7 +161,7 @@ class HDF5Column(Column):
 
     def fingerprint(self) -> str:
         """Name the file, the dataset and what it holds."""
-        return f"{state_of(self._path)} {self._key} {self.shape} {self.dtype}"
+        return f"{self._state} {self._key} {self.shape} {self.dtype}"
 
 
 def path_of(dataset: Any) -> str:

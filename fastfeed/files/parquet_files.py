@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,15 @@ import numpy as np
 
 from fastfeed.errors import SourceError
 from fastfeed.files.arrow_values import as_numpy, by_part, ragged, require_numeric
-from fastfeed.files.columns import Array, Keys, existing, library, pick, state_of
+from fastfeed.files.columns import (
+    Array,
+    Keys,
+    existing,
+    library,
+    pick,
+    require_unchanged,
+    state_of,
+)
 from fastfeed.sources.rows import RowReader, Rows
 from fastfeed.structure import ArraySpec, leaves, map_leaves
 
@@ -62,6 +71,7 @@ class ParquetReader(RowReader):
     def __init__(self, paths: list[str], columns: Keys, keep_bytes: int) -> None:
         self._paths = paths
         self._keep_bytes = keep_bytes
+        self._states = [state_of(path) for path in paths]
         self._files = [read_metadata(path) for path in paths]
         schema = self._files[0].schema.to_arrow_schema()
         self._names = pick(columns, schema.names, str, paths[0])
@@ -122,6 +132,7 @@ class ParquetReader(RowReader):
 
     def _decode(self, part: int) -> dict[str, Array]:
         file, group, _ = self._groups[part]
+        require_unchanged(self._paths[file], self._states[file])
         with self._open_file(file) as opened:
             table = opened.read_row_group(group, columns=self._column_names, use_threads=False)
         found = {}
@@ -135,7 +146,9 @@ class ParquetReader(RowReader):
 
     def fingerprint(self) -> str:
         """Name the files and the columns."""
-        return f"{[state_of(path) for path in self._paths]} {self._column_names} {self._first}"
+        states = zlib.crc32("".join(self._states).encode())
+        files = f"{len(self._paths)} Parquet files {states:08x} from {self._paths[0]}"
+        return f"{files} {self._column_names} {list(self._first.values())} {self.n_samples}"
 
 
 class RowGroups:

@@ -249,3 +249,17 @@ def test_the_fingerprint_is_of_the_file_and_the_columns(
     assert read_file(tmp_path / "a", "flag").fingerprint() != first
     write(table()[1:], tmp_path / "a")
     assert read_file(tmp_path / "a", "x").fingerprint() != first
+
+
+@each_format
+def test_a_file_that_was_written_meanwhile_is_not_read(
+    tmp_path: Path, write: Write, read_file: Any
+) -> None:
+    write(table(), tmp_path / "a")
+    reader = read_file(tmp_path / "a")
+    write(table()[5:], tmp_path / "a")
+    with pytest.raises(SourceError, match=r"/a was written or removed after.*anew"):
+        read(reader, [0])
+    (tmp_path / "a").unlink()
+    with pytest.raises(SourceError, match=r"/a was written or removed after"):
+        read(reader, [0])

@@ -201,8 +201,15 @@ def test_a_reader_can_be_sent_after_it_was_opened(path: Path) -> None:
     assert same(read(reader, [1]), X[[1]])
 
 
-def test_the_file_is_free_again_for_its_writer(path: Path) -> None:
-    reader = hdf5(path)
+@pytest.mark.parametrize("way", ["contiguous", "compressed"])
+def test_a_file_that_was_written_meanwhile_is_not_read(path: Path, way: str) -> None:
+    """It is free for its writer; but what was looked up of it is true no more."""
+    reader = hdf5(path, way)
     with h5py.File(path, "r+") as file:
-        file["compressed"][0] = 5
-    assert read(reader, [0])["compressed"].max() == 5
+        file[way][0] = 5
+    with pytest.raises(SourceError, match=r"a\.h5 was written or removed after.*anew"):
+        read(reader, [0])
+    assert read(hdf5(path, way), [0]).max() == 5
+    path.unlink()
+    with pytest.raises(SourceError, match=r"a\.h5 was written or removed after"):
+        read(reader, [0])
