@@ -1,0 +1,102 @@
+"""What a source takes up in all processes together, and that it stays so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from leftovers import worker_pids
+from process_sources import Batches
+
+from fastfeed import Loader
+from fastfeed.sources.mapped import generator
+
+MIB = 1 << 20
+N = 150_000
+
+pytestmark = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="the address sanitizer keeps what is freed",
+)
+
+
+def memory_of(pid: int, line: str) -> int:
+    """Return bytes: "Pss", of which shared pages count in parts, or "Anonymous", its own."""
+    for entry in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if entry.startswith(f"{line}:"):
+            return int(entry.split()[1]) * 1024
+    raise AssertionError(f"no {line} for process {pid}")
+
+
+def tree_bytes() -> int:
+    """Return the proportional memory of this process and its workers."""
+    return sum(memory_of(pid, "Pss") for pid in [os.getpid(), *worker_pids()])
+
+
+class Paths:
+    """Every item is made of all paths."""
+
+    def __init__(self, paths: Any) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        assert all(path[-1] == "g" for path in self.paths)
+        return np.array([len(self.paths)])
+
+
+def private_bytes(paths: Any) -> int:
+    """Return what the workers have of their own, all together, when they have read the paths."""
+    with Loader(Paths(paths), workers=3) as loader:
+        assert [int(batch[0]) for batch in loader] == [len(paths)] * 4
+        return sum(memory_of(pid, "Anonymous") for pid in worker_pids())
+
+
+def test_a_long_list_is_nobodys_own_but_lies_in_memory_once() -> None:
+    paths = [f"/data/train/class_{i % 1000:04d}/image_{i:08d}.jpg" for i in range(N)]
+    without, with_list = private_bytes(paths[:100]), private_bytes(paths)
+    as_objects = 3 * N * (len(paths[0]) + 49 + 8)  # str has a head of 49 bytes, a list pointers
+    assert as_objects > 40 * MIB
+    assert with_list - without < 10 * MIB
+
+
+class Listed:
+    """Samples from a long list."""
+
+    def __init__(self) -> None:
+        self.paths = [(f"{i}.jpg", i) for i in range(20_000)]
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, index: int) -> tuple[str, int]:
+        return self.paths[20 * index]
+
+
+def heavy(number: int) -> np.ndarray:
+    return np.full(2000, number)
+
+
+SOURCES = {
+    "batches": (lambda: Batches(100, rows=500), {}),
+    "samples": (Listed, {"batch_size": 20}),
+    "mapped": (lambda: generator(lambda: iter(range(100)), map=heavy), {}),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_memory_is_flat_over_20_epochs(kind: str) -> None:
+    make, options = SOURCES[kind]
+    with Loader(make(), workers=2, shuffle=kind != "mapped", **options) as loader:
+        after = []
+        for _ in range(20):
+            for _ in loader:
+                pass
+            after.append(tree_bytes())
+    # A page lost with each batch would be 4 MiB.
+    assert max(after[10:]) - max(after[2:6]) < MIB, [size // 1024 for size in after]
