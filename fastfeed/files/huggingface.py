@@ -15,32 +15,44 @@ from fastfeed.structure import as_leaf
 TENSOR_FORMATS = ("numpy", "torch", "tensorflow", "jax")
 
 
-def of_dataset(dataset: Any) -> RowReader | Any | None:
-    """Return the reader of a `datasets.Dataset` whose columns are all numbers.
+def of_dataset(dataset: Any) -> RowReader | DatasetSamples:
+    """Return what reads a `datasets.Dataset`: many rows at once where all columns are numbers.
 
-    Returns
-    -------
-    RowReader, datasets.Dataset or None
-        A dataset with texts or images is read sample by sample, with its numbers as arrays. None:
-        sample by sample as it is, because it has a transform of its own.
+    One with texts or images, or with a transform of its own, comes sample by sample.
     """
     kind = dataset.format["type"]
     names = dataset.format["columns"]
     if kind == "custom" or dataset.format["output_all_columns"] or not len(dataset):
-        return None
+        return DatasetSamples(dataset)
     schema = dataset.data.table.schema
-    if not all(is_numeric(schema.field(name).type) for name in names):
-        return None if kind else dataset.with_format("numpy")
-    try:
-        rows = sample_rows(dataset)
-    except AttributeError:  # the library keeps it elsewhere now
-        return dataset.with_format(kind or "numpy")
+    known = hasattr(dataset, "_indices")  # the library may keep it elsewhere one day
+    if not known or not all(is_numeric(schema.field(name).type) for name in names):
+        return DatasetSamples(dataset if kind else dataset.with_format("numpy"))
+    rows = sample_rows(dataset)
     dtypes = dtypes_of(dataset) if kind in TENSOR_FORMATS else {}
     find = functools.partial(find_column, dataset.data)
     place = f"datasets.Dataset {dataset._fingerprint}"
     return ColumnReader(
         {name: ArrowColumn(find, name, place, dtypes.get(name), rows) for name in names}
     )
+
+
+class DatasetSamples:
+    """A dataset's samples, one by one, with texts as Python has them."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self._dataset[index]
+        return {name: str(v) if isinstance(v, np.str_) else v for name, v in row.items()}
+
+    def fingerprint(self) -> str:
+        """Return the dataset's own, which changes with all that is done to it."""
+        return f"datasets.Dataset {self._dataset._fingerprint}"
 
 
 def find_column(table: Any, name: str) -> Any:

@@ -23,7 +23,7 @@ def reader_of(source: Any) -> Any | None:
     Returns
     -------
     RowReader, another source, or None
-        None: it is no such object, or is best fed as it is.
+        None: it is no such object.
 
     Raises
     ------

@@ -104,7 +104,7 @@ def test_a_dataset_on_disk_is_sent_as_its_paths(dataset: datasets.Dataset, tmp_p
 def test_texts_beside_numbers_come_sample_by_sample(dataset: datasets.Dataset) -> None:
     names = [f"number {i}" for i in range(10)]
     batch, _ = fed(dataset.add_column("name", names), batch_size=5, workers=0)
-    assert batch["name"] == names[:5]
+    assert batch["name"] == names[:5] and {type(name) for name in batch["name"]} == {str}
     assert np.array_equal(batch["wide"], WIDE[:5]) and np.array_equal(
         batch["label"], [0, 1] * 2 + [0]
     )
