@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed._core import Order
+from fastfeed.caching.base import stamp_of
 from fastfeed.errors import ImageError
 from fastfeed.imaging.augment import Augmentation
 from fastfeed.imaging.found import Array, Found, Several
@@ -128,6 +129,10 @@ class Images(ItemReader):
     def load(self, row: int) -> Tree:
         """Return picture number `row`, decoded; resized too if chance has no part in that."""
         return self._reading.load(self._found.path(row))
+
+    def stamp(self, sample: int) -> int:
+        """Tell this version of a picture's file from others, for a cache on disk."""
+        return stamp_of(self._found.path(sample))
 
     def put(self, sample: Tree, row: int, out: Tree, rng: np.random.Generator) -> None:
         """Write a picture to its row of the batch, augmented."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from docs_pages import ROOT, blocks, printed_by
 
-PAGES = ["sources.md", "files.md"]
-EXAMPLES = ["fill.py", "torch_loop.py"]
+PAGES = ["sources.md", "files.md", "images.md"]
+EXAMPLES = ["fill.py", "images.py", "torch_loop.py"]
 """Those that print what came of each of three epochs."""
 
 WITH_FEW_PHOTOS = """
