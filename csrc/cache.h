@@ -37,9 +37,9 @@ typedef struct {
   uint64_t bytes; /* the whole memory: the budget */
   uint64_t unused[5];
   ff_a64 used;    /* bytes taken, from the start of the memory; may run beyond the end */
-  ff_a64 entries; /* samples in the table; this and the next two are for people to look at */
-  ff_a64 hits;
-  ff_a64 misses;
+  ff_a64 entries; /* samples in the table; these three are for people to look at */
+  ff_a64 hits;    /* samples that were asked for and there */
+  ff_a64 misses;  /* that had to be made */
   uint64_t unused_too[4];
 } ff_cache_header;
 _Static_assert(sizeof(ff_cache_header) % FF_CACHE_ALIGN == 0, "the table must be aligned");

@@ -71,12 +71,17 @@ cdef class CacheMemory(Memory):
         check(code, "ff_cache_publish")
         return True
 
+    def begin_sample(self, int64_t row):
+        """Count a sample that was made. False: it is there by now."""
+        ff_cache_count(&self.cache, 0, 1)
+        return ff_cache_find(&self.cache, row) == NULL
+
     def find(self, int64_t row):
         """Where the data of a sample is, and its note; None: it is not there."""
         cdef const ff_cache_entry *entry = ff_cache_find(&self.cache, row)
-        ff_cache_count(&self.cache, entry != NULL, entry == NULL)
         if entry == NULL:
             return None
+        ff_cache_count(&self.cache, 1, 0)
         return (<const char *>(entry + 1) - self.base,
                 (<const char *>self.base)[entry.note:entry.note + entry.note_bytes])
 
@@ -127,7 +132,7 @@ cdef class CacheMemory(Memory):
 
     @property
     def misses(self):
-        """Samples that were asked for and not there."""
+        """Samples that had to be made."""
         return ff_load_relaxed64(&self.cache.header.misses)
 
 

@@ -25,7 +25,7 @@ class CacheUse:
     used_bytes, budget_bytes : int or None
         What it takes, and what it may take; None: as much as there is.
     hits, misses : int or None
-        Samples that were asked for and there, or not there; None: nobody counts.
+        Samples that were asked for and there, or had to be made; None: nobody counts.
     """
 
     samples: int

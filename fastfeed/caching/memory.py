@@ -102,6 +102,8 @@ class MemoryCache(Cache):
 
     def add(self, row: int, sample: Tree, stamp: int = 0) -> None:
         """Copy a sample into the shared memory, if there is room."""
+        if not self._memory.begin_sample(row):
+            return  # what is taken is never given back
         look, arrays = self._looks.of(sample)
         note = self._notes.get(look.note)
         n_bytes = HEADER_BYTES + look.data_bytes + (len(look.note) if note is None else 0)

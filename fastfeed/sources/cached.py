@@ -30,6 +30,7 @@ from fastfeed.structure import Layout, Tree, leaves, map_leaves
 
 Transform = Callable[[Tree, np.random.Generator], Tree]
 """Augmentation: of a sample and its random numbers."""
+Numbers = npt.NDArray[np.int64]
 
 
 class PreparedSamples(KeepingSource, SampleSource):
@@ -48,6 +49,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         super().__init__(items, order)
         self.cache = cache
         self._transform = transform
+        self._layouts: dict[int, Layout] = {}  # by the number of rows
         self._stamp_of = getattr(items, "stamp", None) if cache and cache.has_stamps else None
 
     def make(self, item: Item, writer: Writer) -> None:
@@ -56,28 +58,37 @@ class PreparedSamples(KeepingSource, SampleSource):
         if self._transform is not None:
             samples = (self._transformed(row, item) for row in rows.tolist())
             collate(samples, item.rows, item, writer)
-        else:
-            first = self._kept(int(rows[0]), item)
-            if self._stamp_of is not None or not self._copied(first, rows, item, writer):
-                others = (self._kept(row, item) for row in rows[1:].tolist())
-                collate(itertools.chain([first], others), item.rows, item, writer)
+        elif not self._copied(rows, item, writer):
+            self._collected(rows, item, writer)
 
-    def _copied(self, first: Tree, rows: npt.NDArray[np.int64], item: Item, writer: Writer) -> bool:
-        """Make a batch of samples that look like the first; False: there are objects in them."""
-        specs = map_leaves(lambda leaf: row_spec(leaf, item.batch_rows), first)
-        if any(isinstance(spec, Objects) for spec in leaves(specs)):
+    def _copied(self, rows: Numbers, item: Item, writer: Writer) -> bool:
+        """Make a batch of samples that look like those of the last one; False: there are none."""
+        layout = self._layouts.get(item.batch_rows)
+        if layout is None or self.cache is None:
             return False
-        layout = Layout.of(specs)
         batch = writer.reserve(layout)
-        columns = list(leaves(batch))
-        put_row(columns, item.first_row, first, first, item)
-        start, end = item.first_row + 1, item.first_row + len(rows)
-        assert self.cache is not None
-        done = self.cache.gather(rows[1:], map_leaves(lambda array: array[start:end], batch))
-        for i in np.flatnonzero(~done).tolist():
-            put_row(columns, start + i, self._made(int(rows[i + 1]), item), first, item)
+        start, end = item.first_row, item.first_row + len(rows)
+        done = self.cache.gather(rows, map_leaves(lambda array: array[start:end], batch))
+        if not done.any():
+            return False
+        if not done.all():
+            columns = list(leaves(batch))
+            first = self.cache.find(int(rows[done.argmax()]))
+            for i in np.flatnonzero(~done).tolist():
+                put_row(columns, start + i, self._made(int(rows[i]), item), first, item)
         writer.commit(layout)
         return True
+
+    def _collected(self, rows: Numbers, item: Item, writer: Writer) -> None:
+        """Make a batch of one sample after the other, and remember its layout if it can be copied
+        the next time.
+        """
+        samples = (self._kept(row, item) for row in rows.tolist())
+        first = next(samples)
+        specs = map_leaves(lambda leaf: row_spec(leaf, item.batch_rows), first)
+        if self._stamp_of is None and not any(isinstance(spec, Objects) for spec in leaves(specs)):
+            self._layouts[item.batch_rows] = Layout.of(specs)
+        collate(itertools.chain([first], samples), item.rows, item, writer)
 
     def _transformed(self, row: int, item: Item) -> Tree:
         assert self._transform is not None
