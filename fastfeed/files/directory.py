@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastfeed.caching.base import stamp_of
 from fastfeed.errors import SourceError
 from fastfeed.files.columns import existing
 from fastfeed.structure import Tree
@@ -76,6 +77,10 @@ class Folder:
     def path(self, index: int) -> Path:
         """Return the path of a sample's file."""
         return Path(self._root, os.fsdecode(self._names[index].item()))
+
+    def stamp(self, index: int) -> int:
+        """Return what changes when a sample's file is written, for a cache on disk."""
+        return stamp_of(str(self.path(index)))
 
     def fingerprint(self) -> str:
         """Name the folder and its files; to look at each of a million would take seconds."""

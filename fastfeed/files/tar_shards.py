@@ -18,12 +18,11 @@ def webdataset(
     decode: str | Sequence[Any] = (),
     map: Callable[[Any], Any] | None = None,
     shuffle: int = 0,
-    rank: tuple[int, int] = (0, 1),
 ) -> TarShards:
     """Read samples from tar shards, in the form of WebDataset.
 
-    The shards are divided among the ranks and then among the workers, so no sample comes twice. A
-    worker without a shard has nothing to do: make as many shards as workers, or more.
+    The shards are divided among the workers, those of all ranks (``Loader(shard=...)``), so no
+    sample comes twice. There are no more workers than shards.
 
     Parameters
     ----------
@@ -40,8 +39,6 @@ def webdataset(
     shuffle : int
         Samples come in random order out of a buffer of so many, and shards in random order; other
         ones each epoch. 0: as they lie in the shards.
-    rank : (int, int)
-        This process's number among those that train together, and how many there are.
 
     Returns
     -------
@@ -51,14 +48,15 @@ def webdataset(
     Raises
     ------
     SourceError
-        If a local file is not there, or there are fewer shards than ranks.
+        If a local file is not there; in a worker, if there are fewer shards than ranks.
     ArgumentError
-        If `keys` is empty, `rank` is no rank, or `shuffle` is negative.
+        If `keys` is empty, or `shuffle` is negative.
     LibraryMissing
         webdataset is not installed.
     """
     wds = library("webdataset", "A tar shard")
-    found = list(wds.shardlists.expand_urls(urls) if isinstance(urls, str) else map_paths(urls))
+    if isinstance(urls, str):
+        urls = wds.shardlists.expand_urls(urls)
     if isinstance(keys, str) or not len(keys):
         raise ArgumentError(
             "keys are the endings of the files that make a sample: keys=('jpg', 'cls').",
@@ -67,12 +65,7 @@ def webdataset(
     if shuffle < 0:
         raise ArgumentError("shuffle is a number of samples, or 0.", f"shuffle={shuffle}")
     decode = (decode,) if isinstance(decode, str) else tuple(decode)
-    return TarShards(of_rank(checked(found), *rank), tuple(keys), decode, map, shuffle)
-
-
-def map_paths(urls: Sequence[str]) -> list[str]:
-    """Return paths as texts."""
-    return [os.fspath(url) for url in urls]
+    return TarShards(checked([os.fspath(url) for url in urls]), tuple(keys), decode, map, shuffle)
 
 
 def checked(urls: list[str]) -> list[str]:
@@ -94,26 +87,6 @@ def checked(urls: list[str]) -> list[str]:
     return found
 
 
-def of_rank(urls: list[str], rank: int, world: int) -> list[str]:
-    """Return the shards of one rank.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such rank.
-    SourceError
-        If there are more ranks than shards.
-    """
-    if not 0 <= rank < world:
-        raise ArgumentError("rank=(rank, world) needs 0 <= rank < world.", f"rank={(rank, world)}")
-    if world > len(urls):
-        raise SourceError(
-            f"{world} ranks share {len(urls)} tar shards, so some would have none. Write at least "
-            "as many shards as ranks, better a multiple of them."
-        )
-    return urls[rank::world]
-
-
 class TarShards:
     """Gives each worker a stream of its own shards; see `webdataset`."""
 
@@ -127,7 +100,8 @@ class TarShards:
         map: Callable[[Any], Any] | None,
         shuffle: int,
     ) -> None:
-        self.urls = urls
+        self._urls = urls
+        self.max_shards = len(urls)
         self._keys = keys
         self._decode = decode
         self._map = map
@@ -135,9 +109,12 @@ class TarShards:
 
     def __call__(self, shard: int, num_shards: int) -> Iterator[Any]:
         """Return the samples of every `num_shards`-th shard from number `shard` on."""
-        mine = self.urls[shard::num_shards]
-        if not mine:
-            return iter(())
+        if num_shards > self.max_shards:
+            raise SourceError(
+                f"{num_shards} workers of all ranks share {self.max_shards} tar shards, so some "
+                "have none. Write at least as many shards as there are ranks, better a multiple."
+            )
+        mine = self._urls[shard::num_shards]
         wds = library("webdataset", "A tar shard")
         stages = [wds.tarfile_to_samples(), wds.decode(*self._decode), wds.to_tuple(*self._keys)]
         if self._shuffle:

@@ -67,7 +67,8 @@ class GeneratorSource(StreamSource):
     Parameters
     ----------
     function : callable
-        Takes no argument, or ``shard`` and ``num_shards``.
+        Takes no argument, or ``shard`` and ``num_shards``. An attribute ``max_shards`` says into
+        how many shards of all ranks it can be divided, if not into any number.
     workers : int
         Number of shards here, if the function can be divided.
     rank : Shard
@@ -84,7 +85,8 @@ class GeneratorSource(StreamSource):
     ) -> None:
         super().__init__(getattr(function, "__name__", "generator"), batch_size, drop_last)
         self.function = function
-        self.shards = max(1, workers) if is_divisible(function) else 1
+        most = getattr(function, "max_shards", workers * rank.world) // rank.world
+        self.shards = max(1, min(workers, most)) if is_divisible(function) else 1
         self._ranks = rank
         self._shard = 0
         self._epoch: int | None = None

@@ -163,7 +163,9 @@ def write_shards(folder: Path, shards: int) -> None:
                     tar.addfile(info, BytesIO(content))
 
 
-def test_each_sample_of_tar_shards_comes_once_also_with_a_worker_too_many(tmp_path: Path) -> None:
+def test_each_sample_of_tar_shards_comes_once_with_fewer_shards_than_workers(
+    tmp_path: Path,
+) -> None:
     write_shards(tmp_path, 2)
     urls = sorted(tmp_path.glob("*.tar"))
     source = files.webdataset(urls, ("npy", "cls"), shuffle=20)
@@ -179,14 +181,12 @@ def test_each_sample_of_tar_shards_comes_once_also_with_a_worker_too_many(tmp_pa
     assert orders[0] != orders[1]
 
 
-def test_a_streamed_dataset_is_one_stream_or_one_for_each_worker() -> None:
+def test_a_streamed_dataset_is_divided_by_its_own_shards() -> None:
     streamed = dataset().with_format("numpy").to_iterable_dataset(num_shards=4)
 
     def divided(shard: int, num_shards: int) -> Any:
         return iter(streamed.shard(num_shards, shard))
 
-    for source in (streamed, divided):
-        with Loader(source, batch_size=10, workers=2, worker_env={"USE_TORCH": "0"}) as loader:
-            given = [number for batch in loader for number in batch["y"].tolist()]
-        assert sorted(given) == list(range(N))
-        assert (given == list(range(N))) == (source is streamed)
+    with Loader(divided, batch_size=10, workers=2) as loader:
+        given = [number for batch in loader for number in batch["y"].tolist()]
+    assert sorted(given) == list(range(N)) != given

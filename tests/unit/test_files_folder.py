@@ -65,3 +65,11 @@ def test_the_fingerprint_is_of_the_names(path: Path) -> None:
     assert folder(path, load, "*.npy").fingerprint() == first
     (path / "b.npy").rename(path / "d.npy")
     assert folder(path, load, "*.npy").fingerprint() != first
+
+
+def test_a_file_that_was_written_is_told_to_a_cache_on_disk(path: Path) -> None:
+    source = folder(path, load, "*.npy")
+    before = [source.stamp(index) for index in range(2)]
+    assert before == [source.stamp(index) for index in range(2)]
+    np.save(path / "b.npy", np.zeros(100))
+    assert [source.stamp(index) == before[index] for index in range(2)] == [True, False]
