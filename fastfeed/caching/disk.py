@@ -96,14 +96,17 @@ class DiskCache(Cache):
 
     def _value(self, row: int) -> tuple[int, bytes, memoryview] | None:
         """Return stamp, note, and the whole value."""
-        with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(key_of(row))
-            if value is None:
-                return None
-            # A worker's database is open until its process ends; ours may be closed before. And a
-            # small value may be moved, while one of a page or more has pages to itself.
-            if not self._in_worker or len(value) < PAGE:
-                value = memoryview(bytes(value))
+        value: Any = self._writer.get(key_of(row))
+        if value is None:
+            with self._environment.begin(buffers=True) as transaction:
+                value = transaction.get(key_of(row))
+                if value is None:
+                    return None
+                # A worker's database is open until its process ends; ours may be closed before.
+                # And a small value may be moved, while one of a page or more has its own pages.
+                if not self._in_worker or len(value) < PAGE:
+                    value = bytes(value)
+        value = memoryview(value).toreadonly()
         stamp, note_bytes, data_bytes = HEADER.unpack_from(value)
         start = HEADER_BYTES + data_bytes
         return stamp, bytes(value[start : start + note_bytes]), value

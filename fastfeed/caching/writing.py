@@ -36,6 +36,7 @@ class CacheWriter:
         self._budget = budget
         self._changed = threading.Condition()
         self._pending: dict[bytes, bytearray] = {}
+        self._in_hand: dict[bytes, bytearray] = {}  # being committed
         self._pending_bytes = 0
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -56,6 +57,11 @@ class CacheWriter:
                 )
                 self._thread.start()
 
+    def get(self, key: bytes) -> bytearray | None:
+        """Return a value that is not committed yet; None: it is, or it was not added here."""
+        with self._changed:
+            return self._pending.get(key, self._in_hand.get(key))
+
     def close(self) -> None:
         """Write what is left, and end the thread."""
         with self._changed:
@@ -70,11 +76,12 @@ class CacheWriter:
                 self._changed.wait_for(lambda: self._pending or self._is_closed)
                 if not self._pending:
                     return
-                batch, size = self._pending, self._pending_bytes
+                self._in_hand, size = self._pending, self._pending_bytes
                 self._pending = {}
             if not self.is_full:
-                self._commit(batch)
+                self._commit(self._in_hand)
             with self._changed:
+                self._in_hand = {}
                 self._pending_bytes -= size
                 self._changed.notify_all()
 
