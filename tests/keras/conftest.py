@@ -3,6 +3,7 @@ process has one, so `make test` runs them once with each KERAS_BACKEND.
 """
 
 import os
+import tempfile
 
 import keras_models
 import pytest
@@ -10,11 +11,18 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Most tests train the same small model: JAX compiles its step for the first one only.
+COMPILED = tempfile.TemporaryDirectory(prefix="fastfeed-jax-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
 keras = pytest.importorskip("keras")
 
 if os.environ["KERAS_BACKEND"] != "tensorflow":  # these choose their backends, or need none
     collect_ignore = [
-        f"test_keras_{name}.py" for name in ("docs", "images", "memory", "tutorials", "weights")
+        f"test_keras_{name}.py"
+        for name in ("docs", "images", "load_img", "memory", "tutorials", "weights")
     ]
 
 
