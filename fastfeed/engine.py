@@ -19,6 +19,7 @@ from fastfeed.devices.target import Target
 from fastfeed.devices.uploads import Uploads
 from fastfeed.errors import ArgumentError
 from fastfeed.feed import Feed, Opened
+from fastfeed.monitor.growth import WorkerMemory, growing_text
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
 from fastfeed.recognise import Plan
@@ -43,6 +44,8 @@ UNORDERED_SLACK = 4
 MOST_WAITING = 64
 """On a GPU; more than a few serve nobody."""
 MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK - MOST_WAITING
+LOOK_EVERY = 20
+"""Tickets between two looks at the workers' memory; most find that it is not time for one."""
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -97,6 +100,7 @@ class Engine:
         inline = not plan_.workers
         self._ring, self._ring_fd = make_ring(tickets, max(1, most_workers), name, ordered, inline)
         self.view = View(self.pid, self._ring_fd)
+        self._memory = WorkerMemory(self.view)
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
@@ -119,8 +123,7 @@ class Engine:
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
         self.autotune = self._make_autotune(elastic) if elastic else None
-        if self.autotune:
-            self._belt.look_at = 1
+        self._belt.look_at = 1
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -186,9 +189,13 @@ class Engine:
         """Return the next batch as `Feed.next` does."""
         with self._consumer:
             if self._belt.ask():
-                assert self.autotune is not None
-                self._belt.look_at = self.autotune.look()
+                self._belt.look_at = self._look()
             return self.feed.next()
+
+    def _look(self) -> int:
+        """Look at how things go; return after how many tickets to do so again."""
+        self._memory.look(self.feed.epoch)
+        return self.autotune.look() if self.autotune else self._belt.posted + LOOK_EVERY
 
     def record_stream(self, batch: Tree, stream: Any) -> None:
         """Say that a batch is used on a stream of which nobody has been told."""
@@ -215,6 +222,7 @@ class Engine:
     def stats(self) -> Stats:
         """Return the running totals."""
         totals = self.view.totals()
+        self._memory.look(self.feed.epoch)
         return Stats(
             batches=totals.batches,
             bytes=totals.bytes,
@@ -235,6 +243,7 @@ class Engine:
             device=self._device_stats(),
             view=self.view,
             advice=self.autotune.advice if self.autotune else "",
+            growing=growing_text(self._memory.growing()),
         )
 
     def _device_stats(self) -> DeviceStats | None:

@@ -104,6 +104,9 @@ class Stats:
         What has gone to a GPU.
     advice : str
         What live tuning has found and cannot do itself; the verdict says it too.
+    growing : str
+        Names the worker processes whose own memory grows steadily, with the likely cause and the
+        cure; "" if none does, or nobody can say yet. Needs ten seconds at least.
     """
 
     batches: int
@@ -125,6 +128,7 @@ class Stats:
     device: DeviceStats | None
     view: View = field(repr=False, compare=False)
     advice: str = ""
+    growing: str = ""
 
     @cached_property
     def records(self) -> Records:
@@ -218,5 +222,6 @@ class Stats:
             f"{self.workers} workers, {self.worker_restarts} replaced\n"
             f"memory: {sizes} x {memory}"
             + (f"\n{self.device}" if self.device else "")
+            + (f"\ngrowing: {self.growing}" if self.growing else "")
             + (f"\n{self.verdict}" if self.batches else "")
         )

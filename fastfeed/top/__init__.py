@@ -2,7 +2,6 @@
 
 processes   what ``/proc`` says: who has a loader, what it is called, how much memory it takes
 look        one look at a loader, and the history of looks
-growth      whether a process's memory grows
 model       what is shown, computed from looks
 watch       looks at all loaders of a process, again and again
 words       numbers as people read them

@@ -6,9 +6,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from fastfeed.monitor.growth import Growth
 from fastfeed.monitor.journal import Records, Totals, View, WorkerNow
 from fastfeed.top import processes
-from fastfeed.top.growth import Growth
 from fastfeed.top.processes import Memory
 
 WINDOW_NS = 10_000_000_000

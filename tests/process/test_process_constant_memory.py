@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from leftovers import worker_pids
 from process_sources import Batches
 
 from fastfeed import Loader
+from fastfeed.monitor import growth
 from fastfeed.sources.mapped import generator
 
 MIB = 1 << 20
@@ -65,6 +68,24 @@ def test_a_long_list_is_nobodys_own_but_lies_in_memory_once() -> None:
     assert with_list - without < 10 * MIB
 
 
+class Keeping:
+    """Keeps `n_bytes` of every third item that it makes, as a forgotten cache does."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.kept: list[Any] = []
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        time.sleep(0.001)
+        made = np.ones(self.n_bytes, np.uint8)
+        if index % 3 == 0:
+            self.kept.append(made)
+        return np.array([index])
+
+
 class Listed:
     """Samples from a long list."""
 
@@ -100,3 +121,44 @@ def test_memory_is_flat_over_20_epochs(kind: str) -> None:
             after.append(tree_bytes())
     # A page lost with each batch would be 4 MiB.
     assert max(after[10:]) - max(after[2:6]) < MIB, [size // 1024 for size in after]
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look every 20 ms instead of every second."""
+    monkeypatch.setattr(growth, "SECOND", 20_000_000)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_worker_that_grows_is_named_with_the_cause_and_the_cure() -> None:
+    with Loader(Keeping(MIB), workers=1) as loader:
+        epochs = 0
+        while not loader.stats().growing and epochs < 40:
+            epochs += 1
+            assert sum(1 for _ in loader) == 30
+        (pid,) = worker_pids()
+        said = loader.stats().growing
+    found = re.match(r"worker 0 \(pid (\d+)\) grew by ([\d.]+) MiB in (\d+) epochs: ", said)
+    assert found is not None, said
+    assert int(found[1]) == pid
+    assert 16 < float(found[2]) < 10 * epochs
+    assert 2 <= int(found[3]) <= epochs
+    assert "__getitem__" in said and 'cache="memory"' in said
+    assert f"\ngrowing: {said}" in str(loader.stats()), "also when it is closed"
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_workers_that_come_and_go_in_size_are_not_named() -> None:
+    with Loader(Keeping(10), workers=2) as loader:
+        for _ in range(15):
+            assert sum(1 for _ in loader) == 30
+        looks = [len(each._samples) for each in loader._engine._memory._growth.values()]
+        assert len(looks) == 2 and min(looks) >= growth.FEWEST_SAMPLES
+        assert loader.stats().growing == ""
+        assert "growing" not in str(loader.stats())
+
+
+def test_threads_are_nobody_who_could_grow() -> None:
+    with Loader(Keeping(MIB), workers=2, use_multiprocessing=False) as loader:
+        assert sum(1 for _ in loader) == 30
+        assert loader.stats().growing == "" and not loader._engine._memory._growth

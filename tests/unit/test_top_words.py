@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fastfeed.monitor.growth import MOST_SAMPLES, SECOND, Grown, Growth, growing_text
 from fastfeed.top import words
-from fastfeed.top.growth import MOST_SAMPLES, SECOND, Growth
 
 MIB = 1 << 20
 
@@ -80,3 +80,26 @@ def test_slow_growth_is_seen_in_a_long_watch_that_takes_no_more_memory() -> None
 def test_a_short_interval_gives_no_more_samples() -> None:
     quick = watched([100 + 30 * n for n in range(40)], every_s=0.1)
     assert quick.bytes_per_second == 0.0  # four seconds
+
+
+def test_growth_is_told_by_what_is_usual_early_and_late() -> None:
+    growth = Growth()
+    for number in range(30):
+        size = 100 + 10 * number + (500 if number in (0, 5, 29) else 0)
+        growth.add(number * SECOND, size * MIB, epoch=number // 5)
+    found = growth.steady()
+    assert found is not None
+    early, late = found
+    assert (early.epoch, late.epoch) == (1, 5)
+    assert late.size - early.size == 180 * MIB
+
+
+def test_those_who_grow_are_named_the_worst_first_and_the_others_counted() -> None:
+    one, two = Grown(2, 123, 350 * MIB, 5, 60.0), Grown(0, 122, 9 * MIB, 0, 61.4)
+    assert growing_text([]) == ""
+    assert growing_text([one]).startswith(
+        "worker 2 (pid 123) grew by 350.0 MiB in 5 epochs: the source keeps something"
+    )
+    assert growing_text([two]).startswith("worker 0 (pid 122) grew by 9.0 MiB in 61 s: ")
+    assert "epochs, and 1 other too: " in growing_text([one, two])
+    assert "epochs, and 2 others too: " in growing_text([one, two, two])
