@@ -103,7 +103,8 @@ class Images(ItemReader):
         height, width, channels = reading.shape
         last = data_format == "channels_last"
         self.image_shape = (height, width, channels) if last else (channels, height, width)
-        label_dtype = dtype if dtype.kind != "u" else np.dtype(np.float32)
+        # Bytes and short floats count to 256 or so; there may be more classes.
+        label_dtype = dtype if dtype.itemsize >= 4 else np.dtype(np.float32)
         self._targets = targets_of(found, class_mode, label_dtype)
         self._weights = None if found.weights is None else Values(found.weights)
         self.spec = self._spec()
@@ -151,22 +152,41 @@ class Images(ItemReader):
         samples = rows.index
         kept: list[int] = []
         for row, sample in enumerate(samples.tolist()):
-            try:
-                image = self.fetch(sample)
-            except ImageError:
-                if self._on_error == "raise":
-                    raise
-                rows.failed += 1
-                if self._on_error == "zeros":
-                    self._pictures(rows.out)[len(kept)] = 0
-                    kept.append(row)
+            image = self._fetched(sample, rows)
+            if image is not None:
+                self.put(image, len(kept), rows.out, rows.rng(row))
+            elif self.leaves_out:
                 continue
-            self.put(image, len(kept), rows.out, rows.rng(row))
+            else:
+                self._pictures(rows.out)[row] = 0
             kept.append(row)
         if self.leaves_out:
+            if not kept:
+                raise self._nothing_left(samples)
             rows.written = len(kept)
             samples = samples[kept]
         self._put_labels(samples, rows.out)
+
+    def _fetched(self, sample: int, rows: Rows) -> Tree | None:
+        """Return a picture; None if it cannot be read and that is no error."""
+        try:
+            return self.fetch(sample)
+        except ImageError:
+            if self._on_error == "raise":
+                raise
+            rows.failed += 1
+            return None
+
+    def _nothing_left(self, samples: npt.NDArray[np.int64]) -> ImageError:
+        """Return the error for a batch without a picture: a loss of nothing is not a number, and
+        spoils the model.
+        """
+        return ImageError(
+            f"None of the {len(samples)} picture(s) of a batch can be read; the first is "
+            f'{self._found.path(samples[0])!r}. on_error="skip" would leave an empty batch, whose '
+            "loss is not a number. Replace or remove the files; or use larger batches (and "
+            'drop_last=True), or on_error="zeros".'
+        )
 
     def _pictures(self, out: Tree) -> Array:
         """Return the pictures of a batch."""

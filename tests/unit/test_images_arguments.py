@@ -286,6 +286,15 @@ def test_on_error_skips_or_blackens(folder):
     np.testing.assert_array_equal(np.delete(black, 2, axis=0), x)
 
 
+def test_no_batch_is_empty(tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(4)]
+    for name in names:
+        name.write_bytes(b"nonsense")
+    pictures = images(names, class_mode=None, on_error="skip", batch_size=3, shuffle=False)
+    with pytest.raises(ImageError, match=r"None of the 3 picture\(s\).*0\.png.*drop_last"):
+        pictures[0]
+
+
 def test_preprocessing_that_returns_something_else(folder):
     for function, words in (
         (lambda image: image[:5], r"the shape that it gets, .*float32\[5, 256, 3\]"),

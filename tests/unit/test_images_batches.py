@@ -193,9 +193,10 @@ def test_texts_may_be_labels(folder, frame):
     assert labels.tolist() == ["cats"] * 4
 
 
-def test_labels_beside_bytes_are_float32(folder):
-    pictures, labels = images(folder, dtype="uint8", class_mode="sparse", **FLOW)[3]
-    assert (pictures.dtype, labels.dtype) == (np.uint8, np.float32)
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_labels_beside_short_numbers_are_float32(folder, dtype):
+    pictures, labels = images(folder, dtype=dtype, class_mode="sparse", **FLOW)[3]
+    assert (pictures.dtype, labels.dtype) == (np.dtype(dtype), np.float32)
     assert labels.tolist() == [2, 2, 2]
 
 
