@@ -34,10 +34,10 @@ def require_numeric(kind: Any, name: str) -> None:
     """
     if not is_numeric(kind):
         raise SourceError(
-            f"The column {name!r} is of the type {kind}, whose values have no fixed size. Leave it "
-            "out (columns=[...]), turn it into numbers first (pyarrow's dictionary_encode() does "
-            "that with texts), or feed a datasets.Dataset.from_parquet(...), which gives such "
-            "values sample by sample."
+            f"The column {name!r} is of the type {kind}: no number, nor a list of numbers. Leave "
+            "it out (columns=[...]), turn it into numbers first (pyarrow's dictionary_encode() "
+            "does that with texts), or feed a datasets.Dataset.from_parquet(...), which gives "
+            "such values sample by sample."
         )
 
 

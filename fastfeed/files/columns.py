@@ -210,6 +210,11 @@ def existing(path: str | os.PathLike[str]) -> str:
     SourceError
         If there is none.
     """
+    if "://" in str(path):
+        raise SourceError(
+            f"{path} is no path of a local file. Copy it here first, or, where its library opens "
+            "it (zarr.open(...), datasets.load_dataset(...)), pass what that returns."
+        )
     absolute = os.path.abspath(os.fspath(path))
     if not os.path.exists(absolute):
         raise SourceError(f"There is no {absolute}. Check the path.")

@@ -62,7 +62,7 @@ def zarr(path: str | os.PathLike[str], keys: Keys = None) -> RowReader:
 
 def of_node(node: Any, keys: Keys = None) -> RowReader:
     """Return the reader of an array, or of a group's arrays."""
-    place = str(node.store_path)
+    place = place_of(node)
     if hasattr(node, "dtype"):
         if keys is not None:
             raise SourceError(f"{place} is a single array: leave keys out. Received: keys={keys!r}")
@@ -73,12 +73,19 @@ def of_node(node: Any, keys: Keys = None) -> RowReader:
     return ColumnReader(pick(keys, names, lambda name: ZarrColumn(node[name]), place))
 
 
+def place_of(node: Any) -> str:
+    """Return the address of an array or group, as each version of the library has it."""
+    if hasattr(node, "store_path"):
+        return str(node.store_path)
+    return f"{getattr(node.store, 'path', node.store)}/{node.path}".rstrip("/")
+
+
 class ZarrColumn(Column):
     """One array; it is pickled as the address of its store and what it holds."""
 
     def __init__(self, array: Any) -> None:
         self._array = array
-        name = f"The Zarr array {array.store_path}"
+        name = f"The Zarr array {place_of(array)}"
         super().__init__(name, array.shape, fixed_size(array.dtype, name))
 
     def open(self) -> None:
@@ -97,6 +104,7 @@ class ZarrColumn(Column):
 
     def fingerprint(self) -> str:
         """Name the store and what it holds; where it is a folder, with the array's own file."""
-        folder = Path(str(getattr(self._array.store, "root", "")), self._array.path)
+        store = self._array.store
+        folder = Path(str(getattr(store, "root", getattr(store, "path", ""))), self._array.path)
         states = [state_of(str(folder / name)) for name in METADATA if (folder / name).is_file()]
         return f"{self.name} {self.shape} {self.dtype} {states}"

@@ -101,6 +101,7 @@ def test_numbers_in_one_piece_are_not_copied() -> None:
 def test_tensors_keep_their_shape() -> None:
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(DEEP)
     assert same(arrow(pa.table({"t": tensors}), "t"), DEEP)
+    assert same(arrow(pa.table({"t": tensors})[3:7], "t"), DEEP[3:7])
 
 
 @each_format

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from unit_files import ORDERS, read
 from unit_sources import fed, same
 
 from fastfeed.errors import SourceError, SourceNotPicklable
-from fastfeed.files import hdf5, hdf5_files
+from fastfeed.files import LibraryMissing, hdf5, hdf5_files
 from fastfeed.files.recognise import reader_of
 
 X = np.arange(60, dtype="float32").reshape(10, 2, 3)
@@ -128,6 +129,8 @@ def test_lengths_that_differ(path: Path) -> None:
 def test_files_that_cannot_be_opened(path: Path) -> None:
     with pytest.raises(SourceError, match=r"There is no .*none\.h5"):
         hdf5(path.with_name("none.h5"))
+    with pytest.raises(SourceError, match=r"s3://bucket/a\.h5 is no path of a local file"):
+        hdf5("s3://bucket/a.h5")
     other = path.with_name("text.h5")
     other.write_text("no file of this kind")
     with pytest.raises(SourceError, match=r"text\.h5 is no HDF5 file"):
@@ -165,6 +168,12 @@ def test_open_files_that_no_worker_could_open(path: Path, tmp_path: Path) -> Non
     for closed in (file, dataset):
         with pytest.raises(SourceError, match="is closed"):
             reader_of(closed)
+
+
+def test_a_library_that_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(LibraryMissing, match=r"HDF5 needs h5py.*pip install h5py"):
+        hdf5(path)
 
 
 class OwnDataset:
