@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from fastfeed.errors import ArgumentError
+from fastfeed.imaging.resize import uses_opencv
 
 
 def check_installed(interpolation: str, fast: bool) -> None:
@@ -21,12 +22,12 @@ def check_installed(interpolation: str, fast: bool) -> None:
         A library is missing.
     """
     needed = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
-    if interpolation != "nearest" and not fast:
-        needed["PIL"] = "pillow"  # its numbers are Keras's
+    if not uses_opencv(interpolation, fast):
+        needed["PIL"] = "pillow"
     missing = [name for module, name in needed.items() if not importlib.util.find_spec(module)]
     if missing:
         raise ArgumentError(
-            "Reading image files needs simplejpeg and OpenCV, and resizing them with Keras's "
-            "numbers (all but nearest) needs Pillow: pip install 'fastfeed[images]'.",
+            "Reading image files needs simplejpeg and OpenCV, and all ways of resizing but nearest "
+            "and the fast ones need Pillow: pip install 'fastfeed[images]'.",
             f"no {' and no '.join(missing)} here",
         )
