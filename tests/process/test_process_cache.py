@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from leftovers import eventually, worker_pids
 from process_cache import WIDTH, Slow, check_epoch, sample
-from process_killer import kill_some
 from process_scripts import Script, run
 
 from fastfeed import Loader
@@ -63,18 +62,19 @@ def test_there_is_one_copy_for_all_workers(tmp_path: Path) -> None:
         assert worker_pids()
 
 
+def killing(loader: Loader, source: Slow) -> Iterator[Any]:
+    """Go through an epoch, and now and then kill the worker that made the last sample."""
+    for number, batch in enumerate(loader):
+        if number % 7 == 3 and (maker := source.makers()[-1]) in worker_pids():
+            os.kill(maker, signal.SIGKILL)
+        yield batch
+
+
 def test_workers_that_are_killed_leave_whole_samples(tmp_path: Path, option: str) -> None:
     source = Slow(tmp_path / "made", length=400)
-    progress, done = threading.Event(), threading.Event()
     with loader_of(source, option, workers=2) as loader:
-        killer = threading.Thread(target=kill_some, args=(progress, done))
-        killer.start()
-        try:
-            for _ in range(2):
-                check_epoch((progress.set() or batch for batch in loader), 400)
-        finally:
-            done.set()
-            killer.join()
+        for _ in range(2):
+            check_epoch(killing(loader, source), 400)
         assert loader.stats().worker_restarts > 0
         check_epoch(loader, 400)
         assert samples_of(loader._source.cache, 400) > 0
