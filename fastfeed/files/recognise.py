@@ -43,7 +43,7 @@ def reader_of(source: Any) -> Any | None:
             f"A DatasetDict holds one dataset for each split. Choose one of {list(source)}, for "
             f"example dataset[{next(iter(source), 'train')!r}]."
         )
-    if any(map(is_in_a_file, array_leaves(source))):
+    if is_tree_with_files(source):
         return ColumnReader(map_leaves(column_of, source))
     return None
 
@@ -54,17 +54,23 @@ def is_a(value: Any, module: str, name: str) -> bool:
     return isinstance(kind, type) and isinstance(value, kind)
 
 
+def is_tree_with_files(source: Any) -> bool:
+    """Tell whether it is an array in a file, or a tuple or dict of arrays of which one is."""
+    if sys.modules.keys().isdisjoint({"h5py", "zarr"}):
+        return False
+    found = list(leaves(source)) if isinstance(source, (tuple, dict)) else [source]
+    in_files = [is_in_a_file(leaf) for leaf in found]
+    return any(in_files) and all(map(is_array_like, found, in_files))
+
+
 def is_in_a_file(value: Any) -> bool:
     """Tell whether a value is an array that a library reads from a file."""
     return is_a(value, "h5py", "Dataset") or is_a(value, "zarr", "Array")
 
 
-def array_leaves(source: Any) -> list[Any]:
-    """Return the leaves of a tree that holds nothing but arrays; none if it is something else."""
-    if not isinstance(source, (tuple, dict)):
-        return [source]
-    found = list(leaves(source))
-    return found if all(hasattr(leaf, "shape") for leaf in found) else []
+def is_array_like(value: Any, in_a_file: bool) -> bool:
+    """Tell whether a value can be a column; a dataset that is closed cannot tell its shape."""
+    return in_a_file or hasattr(value, "shape")
 
 
 def column_of(value: Tree) -> Column:

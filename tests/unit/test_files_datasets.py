@@ -27,7 +27,7 @@ FEATURES = datasets.Features(
     {
         "x": datasets.Value("float64"),
         "y": datasets.Value("int32"),
-        "wide": datasets.List(datasets.Value("int64")),
+        "wide": datasets.Sequence(datasets.Value("int64")),
         "square": datasets.Array2D((2, 2), "float32"),
         "label": datasets.ClassLabel(names=["even", "odd"]),
     }

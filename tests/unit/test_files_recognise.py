@@ -1,0 +1,66 @@
+"""What is no object of a file format's library stays what it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import namedtuple
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from fastfeed.files.recognise import reader_of
+
+assert h5py and zarr  # imported: their objects are looked for
+
+Pair = namedtuple("Pair", "x y")
+X = np.zeros((3, 2))
+
+
+class Dataset:
+    """Of the same name as those of libraries."""
+
+    shape = (3,)
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return X[index]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        X,
+        (X, X),
+        {"x": X},
+        Pair(X, X),
+        [X],
+        (X, "text"),
+        (),
+        {},
+        None,
+        Dataset(),
+        Dataset,
+        "a",
+        iter(X),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_other_sources_are_left_alone(source: Any) -> None:
+    assert reader_of(source) is None
+
+
+def test_no_library_is_imported_for_that() -> None:
+    program = """
+import sys
+import fastfeed
+import numpy as np
+fastfeed.Loader((np.zeros(4), np.zeros(4)), batch_size=2, workers=0).close()
+print(sorted({"h5py", "zarr", "pyarrow", "datasets", "webdataset"} & sys.modules.keys()))
+"""
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
