@@ -234,11 +234,7 @@ class Loader(Resumable):
             If the source is an iterator that is used up.
         """
         self._check_open()
-        feed = self._engine.feed
-        if not isinstance(self._source, OnePass) or feed.epoch < 0:
-            self._progress.begin_epoch()
-        elif feed.is_over:
-            raise self._source.used_up(before=False)
+        self._progress.begin_epoch()
         self._passes += 1
         latest = Pass(self._next, self._passes)
         self._latest = weakref.ref(latest)

@@ -54,12 +54,24 @@ class Progress:
     # -- for the loader -----------------------------------------------------------------------
 
     def begin_epoch(self) -> None:
-        """Begin the next epoch, or the one of a state that was loaded: there, in the middle."""
-        if self._loaded is None:
+        """Begin the next epoch, or the one of a state that was loaded: there, in the middle. A
+        source that serves one pass goes on with it.
+
+        Raises
+        ------
+        SourceExhausted
+            If that is over.
+        """
+        if self._loaded is not None:
+            self._go_on(self._loaded)
+        elif not isinstance(self._source, OnePass) or self._feed.epoch < 0:
             self._feed.begin_epoch()
-            return
-        if self._to_pass is None:
-            to_pass = self._feed.resume(*self._loaded)
+        elif self._feed.is_over:
+            raise self._source.used_up(before=False)
+
+    def _go_on(self, loaded: tuple[int, int]) -> None:
+        if self._to_pass is None:  # else: the epoch has begun already
+            to_pass = self._feed.resume(*loaded)
             self._feed.begin_epoch()
             self._to_pass = to_pass
         while self._feed.handed_out < self._to_pass:  # after Ctrl-C here the next call goes on
@@ -71,20 +83,20 @@ class Progress:
                 )
         self._loaded = self._to_pass = None
 
-    def state(self, unread: int = 0) -> dict[str, Any]:
-        """Return the state without the last `unread` batches that were handed out.
-
-        Raises
-        ------
-        ArgumentError
-            Batches come in any order, so no number says which of them were consumed.
-        """
+    def state(self, unread: int) -> dict[str, Any]:
+        """Return what `Resumable.state_dict` does."""
         if not self._ordered:
             raise ArgumentError(
                 "With ordered=False batches are handed out as they are finished, so what was "
                 "consumed is not the first part of the epoch, and no position says what is left. "
                 "Use ordered=True where a job is to be resumed.",
                 "ordered=False",
+            )
+        if not 0 <= unread <= max(self._feed.handed_out, 0):
+            raise ArgumentError(
+                "unread are the last batches of this epoch that were handed out, and "
+                f"{self._feed.handed_out} were.",
+                f"unread={unread}",
             )
         epoch, consumed = self._position(unread)
         return {**self._identity, "epoch": epoch, "consumed": consumed}
@@ -102,8 +114,8 @@ class Progress:
         epoch, consumed = checked(state, self._identity)
         if self._order is not None and not self._order.steps(consumed):
             epoch, consumed = epoch + 1, 0  # too little is left for a step of these ranks
-        self._require_way_to(epoch)
-        self._loaded, self._to_pass = (epoch, consumed), None
+        to_pass = self._way_to(epoch, consumed)
+        self._loaded, self._to_pass = (epoch, consumed), to_pass
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -128,11 +140,19 @@ class Progress:
             "fingerprint": self._source.fingerprint(),
         }
 
-    def _require_way_to(self, epoch: int) -> None:
-        source, at = self._source, self._feed.epoch
+    def _way_to(self, epoch: int, consumed: int) -> int | None:
+        """Return None if the epoch can be begun there; where a source only goes forward, after how
+        many batches of the epoch that has begun it is there.
+        """
+        source, feed = self._source, self._feed
         one_way = source.hooks_epochs or source.shards or isinstance(source, MappedSource)
+        at = feed.epoch
         if at < 0 or not one_way or (epoch > at and not isinstance(source, OnePass)):
-            return
+            return None
+        if epoch == at and not feed.is_over:
+            steps, rest = divmod(consumed - feed.reached(0), feed.reached(-1) - feed.reached(0))
+            if steps >= 0 and not rest:
+                return feed.handed_out + steps
         raise ArgumentError(
             f"This loader is in epoch {at} already, and its source only goes forward: it is a "
             "stream, or has on_epoch_begin or on_epoch_end. Make a new source and a new Loader, "
@@ -146,8 +166,13 @@ class Resumable(ABC):
 
     _progress: Progress
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, unread: int = 0) -> dict[str, Any]:
         """Return how much of which epoch was consumed, after the last batch that was handed out.
+
+        Parameters
+        ----------
+        unread : int
+            So many of the last batches are not counted: the program has taken them ahead.
 
         Returns
         -------
@@ -158,9 +183,9 @@ class Resumable(ABC):
         Raises
         ------
         ArgumentError
-            With ``ordered=False``.
+            With ``ordered=False``; or not so many batches of this epoch were handed out.
         """
-        return self._progress.state()
+        return self._progress.state(unread)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a state was taken: the next loop gives what was left of that epoch, those

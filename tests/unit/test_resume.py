@@ -259,6 +259,18 @@ def test_running_forward_goes_on_after_it_was_interrupted(monkeypatch: pytest.Mo
         assert lists(loader) == [[[float(index)]] for index in range(7, LENGTH)]
 
 
+def test_batches_that_the_program_has_taken_ahead_are_not_counted() -> None:
+    with fastfeed.Loader(np.arange(12), 4, workers=0) as loader:
+        states = []
+        for taken, _ in enumerate(loader):
+            states.append(loader.state_dict(unread=taken))
+        assert loader.state_dict(unread=1)["consumed"] == 8
+        assert loader.state_dict()["epoch"] == 1
+        with pytest.raises(ArgumentError, match=r"and 3 were.*unread=4"):
+            loader.state_dict(unread=4)
+    assert [(state["epoch"], state["consumed"]) for state in states] == [(0, 4)] * 3
+
+
 # -- on a loader that was used --------------------------------------------------------------
 
 
@@ -301,14 +313,31 @@ def test_a_loop_ends_with_the_state_that_is_loaded() -> None:
         assert lists(loader) == [[[4, 5, 6, 7]]]
 
 
+@pytest.mark.parametrize("kind", ["own order", "generator", "light", "iterator"])
+def test_what_goes_forward_only_can_be_taken_forward_in_its_epoch(kind: str) -> None:
+    make, options = (numbers, {}) if kind == "iterator" else KINDS[kind]
+    with fastfeed.Loader(make(), workers=1, **options) as loader:
+        whole = lists(loader)
+    with fastfeed.Loader(make(), workers=1, **options) as loader:
+        here = state_after(loader, 2)
+        later = {**here, "consumed": here["consumed"] * 2}
+        loader.load_state_dict(later)
+        assert loader.state_dict() == later
+        assert lists(loader) == whole[4:]
+
+
 @pytest.mark.parametrize("kind", ["own order", "generator", "light"])
 def test_what_goes_forward_only_is_not_taken_back(kind: str) -> None:
     make, options = KINDS[kind]
     with fastfeed.Loader(make(), workers=2, **options) as loader:
         state = state_after(loader, 1)
-        with pytest.raises(ArgumentError, match=r"in epoch 0 already.*Make a new source and a new"):
+        next(iter(loader))
+        here = loader.state_dict()
+        with pytest.raises(ArgumentError, match=r"in epoch 1 already.*Make a new source and a new"):
             loader.load_state_dict(state)
-        assert loader.state_dict() == state
+        with pytest.raises(ArgumentError, match=r"in epoch 1 already"):
+            loader.load_state_dict({**here, "consumed": 0})
+        assert loader.state_dict() == here
     with fastfeed.Loader(make(), workers=2, **options) as loader:
         whole = [lists(loader) for _ in range(3)]
     with fastfeed.Loader(make(), workers=2, **options) as loader:
