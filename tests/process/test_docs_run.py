@@ -10,12 +10,13 @@ import pytest
 from docs_pages import ROOT, blocks
 from script_process import ScriptProcess
 
-PAGES = ["files.md", "images.md", "sources.md"]
+PAGES = ["files.md", "generators.md", "images.md", "sources.md"]
 
 THREE_EPOCHS = r"epoch 1: .*\nepoch 2: .*\nepoch 3: .*\n"
 EXAMPLES = {
     "files_formats.py": r"128 pictures.*\nformat.*\n(.{32,}\d\.\d +[\d,]+ +[\d,]+\n){6}",
     "fill.py": THREE_EPOCHS,
+    "generators.py": THREE_EPOCHS,
     "images.py": THREE_EPOCHS,
     "torch_loop.py": THREE_EPOCHS,
 }
