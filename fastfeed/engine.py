@@ -244,6 +244,7 @@ class Engine:
             view=self.view,
             advice=self.autotune.advice if self.autotune else "",
             growing=growing_text(self._memory.growing()),
+            cache=self._source.cache_use(),
         )
 
     def _device_stats(self) -> DeviceStats | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fastfeed.errors import gib
 from fastfeed.structure import Tree
 
 Rows = npt.NDArray[np.int64]
@@ -33,6 +34,12 @@ class CacheUse:
     budget_bytes: int | None
     hits: int | None = None
     misses: int | None = None
+
+    def __str__(self) -> str:
+        """Write it for people."""
+        most = f" of {gib(self.budget_bytes)}" if self.budget_bytes is not None else ""
+        found = f"; {self.hits} found, {self.misses} made" if self.hits is not None else ""
+        return f"cache: {self.samples} samples, {gib(self.used_bytes)}{most}{found}"
 
 
 class Cache(ABC):

@@ -70,8 +70,9 @@ class DiskCache(Cache):
     def close(self) -> None:
         """Write what was added, and close the database."""
         if self._is_open:
-            self._is_open = False
             self._writer.close()
+            self._last_use = self.use()
+            self._is_open = False
             environments.close(self._folder)
 
     # -- samples ------------------------------------------------------------------------------
@@ -143,7 +144,9 @@ class DiskCache(Cache):
         return done
 
     def use(self) -> CacheUse:
-        """Return how it is used so far."""
+        """Return how it is used so far, or was when it was closed."""
+        if not self._is_open:
+            return self._last_use
         entries = self._environment.stat()["entries"]
         return CacheUse(entries - 1, file_bytes(self._environment), self._budget)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fastfeed.caching.base import CacheUse
 from fastfeed.errors import gib
 from fastfeed.monitor.journal import Records, View
 from fastfeed.monitor.summary import Summary, summarise
@@ -107,6 +108,8 @@ class Stats:
     growing : str
         Names the worker processes whose own memory grows steadily, with the likely cause and the
         cure; "" if none does, or nobody can say yet. Needs ten seconds at least.
+    cache : CacheUse or None
+        What a cache holds, and how often it could help.
     """
 
     batches: int
@@ -129,6 +132,7 @@ class Stats:
     view: View = field(repr=False, compare=False)
     advice: str = ""
     growing: str = ""
+    cache: CacheUse | None = None
 
     @cached_property
     def records(self) -> Records:
@@ -222,6 +226,7 @@ class Stats:
             f"{self.workers} workers, {self.worker_restarts} replaced\n"
             f"memory: {sizes} x {memory}"
             + (f"\n{self.device}" if self.device else "")
+            + (f"\n{self.cache}" if self.cache else "")
             + (f"\ngrowing: {self.growing}" if self.growing else "")
             + (f"\n{self.verdict}" if self.batches else "")
         )

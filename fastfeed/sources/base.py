@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed._core import Claim, Order
+from fastfeed.caching.base import CacheUse
 from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder, ItemNumbers
 from fastfeed.structure import Layout, Tree
@@ -156,6 +157,10 @@ class Source(ABC):
 
     def leave(self) -> None:  # noqa: B027
         """Finish in a worker process that is told to go home; it is not asked when it is killed."""
+
+    def cache_use(self) -> CacheUse | None:
+        """Return how the source's cache is used; None: it has none."""
+        return None
 
     def start_epoch(self, epoch: int) -> None:  # noqa: B027
         """Tell the user's object that `epoch` starts, and the one before is over."""

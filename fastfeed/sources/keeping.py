@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastfeed.caching.base import Cache
+from fastfeed.caching.base import Cache, CacheUse
 from fastfeed.sources.base import Source
 
 
@@ -29,3 +29,7 @@ class KeepingSource(Source):
         """Close the cache."""
         if self.cache:
             self.cache.close()
+
+    def cache_use(self) -> CacheUse | None:
+        """Return how the cache is used."""
+        return self.cache.use() if self.cache else None

@@ -306,3 +306,23 @@ def test_what_does_not_go_together_is_refused(name: str) -> None:
 def test_more_than_there_is_is_refused() -> None:
     with pytest.raises(OutOfMemory, match=r"cache_budget asks for .* only .* may be used"):
         epochs(Counted(), workers=0, cache="memory", cache_budget=1 << 60)
+
+
+def test_stats_show_the_cache(cache: str) -> None:
+    with fastfeed.Loader(Counted(), batch_size=4, workers=0, cache=cache) as loader:
+        assert loader.stats().cache == loader._source.cache.use()
+        for _ in range(3):
+            list(loader)
+    use = loader.stats().cache  # also of a closed loader
+    assert use is not None
+    assert use.samples == 20
+    assert (use.hits, use.misses) == ((40, 20) if cache == "memory" else (None, None))
+    assert "cache: 20 samples, " in str(loader.stats())
+    assert ("; 40 found, 20 made" in str(loader.stats())) == (cache == "memory")
+
+
+def test_stats_of_a_loader_without_a_cache_show_none() -> None:
+    with fastfeed.Loader(Counted(), batch_size=4, workers=0) as loader:
+        list(loader)
+    assert loader.stats().cache is None
+    assert "cache" not in str(loader.stats())
