@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -24,10 +24,12 @@ import numpy as np
 from fastfeed.errors import ArgumentError, ImageError
 from fastfeed.imaging.colors import CHANNELS, Image, from_opencv
 from fastfeed.imaging.formats import Broken, Buffer, check_png, format_of, orientation_of, upright
-from fastfeed.imaging.jpeg import decode_jpeg, header
+from fastfeed.imaging.jpeg import decode_jpeg, decoded_size
 
 ColorMode = Literal["rgb", "rgba", "grayscale"]
 Source = str | os.PathLike[str] | Buffer
+
+Part = tuple[int, int, int, int]
 
 PILLOW_MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 CURE = (
@@ -74,16 +76,83 @@ def decode(
     ArgumentError
         `color_mode` is none of the three.
     """
+    _check_mode(color_mode)
+    return _named(source, read(source), color_mode, least, exif, fast)
+
+
+def decode_part(
+    source: Source,
+    draw: Callable[[int, int], Part],
+    color_mode: ColorMode = "rgb",
+    least: tuple[int, int] | None = None,
+    *,
+    exif: bool = True,
+    fast: bool = False,
+) -> tuple[Image, Part]:
+    """Decode as much of an image file as one part of it needs: of most JPEG files, the rows above.
+
+    Parameters
+    ----------
+    draw : callable
+        Is told the height and width that `decode` gives, and returns (top, left, height, width) of
+        a part.
+    source, color_mode, least, exif, fast
+        As for `decode`.
+
+    Returns
+    -------
+    image : array of uint8, (height, width, channels)
+        What `decode` gives, at the least down to the part's end. The next call in this thread may
+        write over it.
+    part : (int, int, int, int)
+        What `draw` returned.
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read or decoded.
+    """
+    _check_mode(color_mode)
+    data = read(source)
+    upright_already = not exif or orientation_of(data) == 1
+    if upright_already and format_of(data) == "JPEG":
+        size = decoded_size(data, least)
+        if size is not None:
+            part = draw(*size)
+            with _naming(source):
+                image = decode_jpeg(data, color_mode, least, fast, rows=part[0] + part[2])
+                assert image is not None  # its header was read
+                return image, part
+    image = _named(source, data, color_mode, least, exif, fast)
+    return image, draw(*image.shape[:2])
+
+
+def _check_mode(color_mode: str) -> None:
     if color_mode not in CHANNELS:
         raise ArgumentError(
             "color_mode is one of 'rgb', 'rgba' and 'grayscale'.", f"color_mode={color_mode!r}"
         )
-    data = read(source)
+
+
+def _named(
+    source: Source,
+    data: Buffer,
+    color_mode: ColorMode,
+    least: tuple[int, int] | None,
+    exif: bool,
+    fast: bool,
+) -> Image:
     orientation = orientation_of(data) if exif else 1
     if least is not None and orientation >= 5:
         least = (least[1], least[0])
-    try:
+    with _naming(source):
         return upright(_decoded(data, color_mode, least, fast), orientation)
+
+
+@contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    try:
+        yield
     except Broken as error:
         raise ImageError(f"{name_of(source)} cannot be decoded: {error}. {CURE}") from None
 
@@ -111,18 +180,6 @@ def name_of(source: Source) -> str:
     if isinstance(source, (str, os.PathLike)):
         return f"The image file {os.fspath(source)!r}"
     return f"The image of {len(source)} bytes"
-
-
-def size_of(data: Buffer, *, exif: bool = True) -> tuple[int, int] | None:
-    """Return the (height, width) that `decode` gives without `least`, before it is decoded.
-
-    None where only decoding tells: the file is no JPEG, or broken.
-    """
-    known = header(data) if format_of(data) == "JPEG" else None
-    if known is None:
-        return None
-    height, width, _ = known
-    return (width, height) if exif and orientation_of(data) >= 5 else (height, width)
 
 
 def _decoded(

@@ -25,8 +25,8 @@ EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
-APP1, START_OF_SCAN, END_OF_IMAGE = 0xE1, 0xDA, 0xD9
-LONE_MARKERS = {0x01, *range(0xD0, 0xD9)}
+APP1, START_OF_SCAN = 0xE1, 0xDA
+LONE_MARKERS = {0x01, *range(0xD0, 0xDA)}
 """JPEG markers without a length behind them."""
 
 
@@ -72,22 +72,34 @@ def _orientation_in(exif: bytes) -> int:
     return 1
 
 
-def _in_jpeg(data: Buffer) -> Iterator[bytes]:
+def jpeg_segments(data: Buffer) -> Iterator[tuple[int, int, int]]:
+    """Walk over the segments of a JPEG file before its pixels: marker, start and end of what is in
+    it. The last one is the start of the (first) scan.
+
+    Raises
+    ------
+    IndexError
+        The file ends before.
+    """
     at = 2
     while data[at] == 0xFF:
         marker = data[at + 1]
-        if marker in (START_OF_SCAN, END_OF_IMAGE):
-            return
         if marker == 0xFF:  # a fill byte
             at += 1
-            continue
-        if marker in LONE_MARKERS:
+        elif marker in LONE_MARKERS:
             at += 2
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == APP1 and data[at + 4 : at + 10] == EXIF:
-            yield bytes(data[at + 10 : end])
-        at = end
+        else:
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            yield marker, at + 4, end
+            if marker == START_OF_SCAN:
+                return
+            at = end
+
+
+def _in_jpeg(data: Buffer) -> Iterator[bytes]:
+    for marker, start, end in jpeg_segments(data):
+        if marker == APP1 and data[start : start + 6] == EXIF:
+            yield bytes(data[start + 6 : end])
 
 
 def _in_png(data: Buffer) -> Iterator[bytes]:

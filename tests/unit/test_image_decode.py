@@ -14,7 +14,7 @@ from PIL import ImageOps
 from unit_pixels import by_pillow, file_of, photograph, tagged, with_alpha
 
 from fastfeed.errors import ArgumentError
-from fastfeed.imaging.decode import decode, size_of
+from fastfeed.imaging.decode import decode
 from fastfeed.imaging.formats import format_of, orientation_of
 
 MODES = ("rgb", "rgba", "grayscale")
@@ -215,15 +215,6 @@ def test_names_and_buffers(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             decode(type(sources[kind])(OTHERS["PNG"]), "rgba"), by_pillow(OTHERS["PNG"], "rgba")
         )
-
-
-def test_the_size_is_known_before() -> None:
-    for orientation in (1, 3, 6):
-        data = file_of(PHOTO, "JPEG", exif=tagged(orientation))
-        assert size_of(data) == decode(data).shape[:2]
-        assert size_of(data, exif=False) == PHOTO.shape[:2]
-    assert size_of(OTHERS["PNG"]) is None
-    assert size_of(JPEGS["4:2:0"][:20]) is None
 
 
 def test_formats_are_known_by_their_first_bytes() -> None:
