@@ -72,7 +72,8 @@ def open_file(path: str) -> Any:
             raise SourceError(f"{path} is no HDF5 file, or it is cut off ({error}).") from error
         raise SourceError(
             f"{path} cannot be opened for reading ({error}). If it is open for writing, here or in "
-            "another program, close it there first."
+            "another program, close it there first. A file system that cannot lock files needs "
+            "HDF5_USE_FILE_LOCKING=FALSE in the environment."
         ) from error
 
 

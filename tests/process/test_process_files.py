@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Callable
 from io import BytesIO
@@ -16,6 +17,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import zarr
+from docs_pages import ROOT, printed_by
 
 from fastfeed import Loader, files
 from fastfeed.errors import SourceNotPicklable
@@ -190,3 +192,13 @@ def test_a_streamed_dataset_is_divided_by_its_own_shards() -> None:
     with Loader(divided, batch_size=10, workers=2) as loader:
         given = [number for batch in loader for number in batch["y"].tolist()]
     assert sorted(given) == list(range(N)) != given
+
+
+@pytest.mark.long
+def test_the_example_of_the_formats_says_how_fast_each_is(tmp_path: Path) -> None:
+    example = ROOT / "examples/files_formats.py"
+    printed = printed_by(example.read_text().replace("else 4096", "else 128"), tmp_path)
+    rows = re.findall(r"^([A-Zn].*?) +([\d.]+) +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+    assert [row[0].partition(",")[0] for row in rows] == [
+        *("npy", "HDF5", "HDF5", "Zarr", "Arrow", "Parquet")
+    ]
