@@ -19,6 +19,7 @@ from fastfeed.keras.arguments import LoaderArguments, require_steps, whole_steps
 from fastfeed.keras.epochs import Epochs
 from fastfeed.keras.names import Samples
 from fastfeed.loader import Loader
+from fastfeed.sources.rows import RowReader
 from fastfeed.structure import describe, leaves
 
 ClassWeight = Mapping[int, float]
@@ -123,7 +124,7 @@ def is_source(data: Any) -> bool:
     """Tell whether validation data is no arrays, which Keras takes as they are."""
     if isinstance(data, (tuple, list, dict)) or hasattr(data, "__array__"):
         return False
-    is_one = isinstance(data, (Loader, Iterator)) or callable(data)
+    is_one = isinstance(data, (Loader, Iterator, RowReader)) or callable(data)
     return is_one or hasattr(data, "__getitem__") or hasattr(data, "__iter__")
 
 
