@@ -2,7 +2,8 @@
 
 A random crop, resized (bilinear), flipped half of the times: by `fastfeed.images`, by tf.data, and
 by SPDL with its own decoder (it needs the libraries of FFmpeg). Keras's `ImageDataGenerator` only
-resizes (nearest) and flips, which is less work. Then how long the first batch of 256 takes, made by
+resizes (nearest) and flips, which is less work. (``fast=True``: the quick DCT, plain upsampling of
+colours; without it the pixels are Pillow's.) Then how long the first batch of 256 takes, made by
 one worker or by both; a first batch of one picture says how much of that is the start.
 
 Every run has a process of its own. The files are cut from photographs that scikit-learn and
@@ -26,6 +27,7 @@ from bench.images_cell import (
     FASTFEED,
     FASTFEED_AS_KERAS,
     FASTFEED_BYTES,
+    FASTFEED_FAST,
     FIRST,
     KERAS,
     SPDL,
@@ -46,6 +48,7 @@ BARS = (
     (FASTFEED, KERAS, 2.0),
     (FASTFEED_AS_KERAS, KERAS, 2.0),
     (FASTFEED, TF, 1.2),
+    (FASTFEED_FAST, TF, None),
     (FASTFEED, TF_FUSED, None),
     (FASTFEED_BYTES, SPDL, 1.1),
     (FASTFEED_BYTES, SPDL_FAST, 1.1),

@@ -25,6 +25,7 @@ from bench.published.arena_cell import cpu_seconds
 SIDE, BATCH, WORKERS = 224, 32, 2
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # of the random crops: area, width over height
 FASTFEED, FASTFEED_BYTES = "fastfeed, float32", "fastfeed, uint8"
+FASTFEED_FAST = "fastfeed, float32, fast=True"
 FASTFEED_AS_KERAS = "fastfeed, resized and flipped only"
 KERAS = "ImageDataGenerator, threads, resized and flipped only"
 TF, TF_FUSED = "tf.data, decode_jpeg", "tf.data, decode_and_crop_jpeg"
@@ -76,7 +77,9 @@ class _Pictures:
 
 
 @contextmanager
-def _fastfeed(folder: str, dtype: str = "float32", cut: bool = True) -> Iterator[Batches]:
+def _fastfeed(
+    folder: str, dtype: str = "float32", cut: bool = True, fast: bool = False
+) -> Iterator[Batches]:
     import fastfeed
 
     pictures = fastfeed.images(
@@ -84,6 +87,7 @@ def _fastfeed(folder: str, dtype: str = "float32", cut: bool = True) -> Iterator
         target_size=(SIDE, SIDE),
         batch_size=BATCH,
         dtype=dtype,
+        fast=fast,
         horizontal_flip=True,
         random_resized_crop=(SCALE, RATIO) if cut else False,
         interpolation="bilinear" if cut else "nearest",
@@ -194,6 +198,7 @@ Way = Callable[[str], AbstractContextManager[Batches]]
 WAYS: dict[str, Way] = {
     FASTFEED: _fastfeed,
     FASTFEED_BYTES: lambda folder: _fastfeed(folder, "uint8"),
+    FASTFEED_FAST: lambda folder: _fastfeed(folder, fast=True),
     FASTFEED_AS_KERAS: lambda folder: _fastfeed(folder, cut=False),
     KERAS: _keras,
     TF: _tf_data,
