@@ -15,6 +15,7 @@ from bench import (
     records_cost,
     shapes,
     source_memory,
+    source_resume,
     source_rows,
     source_table,
     tune_grid,
@@ -149,12 +150,15 @@ def test_source_table(tmp_path: Path) -> None:
     cells += [
         source_memory.Cell(source_memory.FASTFEED, 1, 2, 2_000, kept=kept) for kept in (True, False)
     ]
+    cells += [source_resume.Cell(source, 0.5, 1_000) for source in source_resume.SOURCES]
     found = page(tmp_path, source_table, cells, source_table.measure)
     assert rows(found, f"| {ours} ")[0][2] == "1.00 x"
     for way in (ours, torch, take):
         assert float(rows(found, f"| {way} ")[0][1].replace(",", "")) > 0
     for kept in ("in a list", "made when asked for"):
         assert f"| fastfeed | 1 | {kept} | " in found
+    for source in source_resume.SOURCES:
+        assert rows(found, f"| {source} | 50% ")[0][2] != ""
 
 
 def test_shuffled_rows_that_are_wrong_are_noticed() -> None:
