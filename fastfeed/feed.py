@@ -65,6 +65,7 @@ class Feed:
         self._pool = pool
         self._slots = slots
         self._schedule = schedule
+        self._prepare = schedule.prepare
         self._uploads = uploads
         self._intake = uploads or ring
         belt.quiet = uploads is not None
@@ -141,6 +142,10 @@ class Feed:
             What the source raised, in the place of the item.
         """
         belt = self._belt
+        if self._prepare is not None:
+            belt.wait()
+            self._prepare()
+            belt.wake()
         while belt.due:
             batch = self._take() or self._take_early() or self._wait()
             opened = belt.open(batch) or self._open_unusual(batch)

@@ -17,6 +17,12 @@ ENDLESS = 2**63
 class Schedule(Protocol):
     """Decides what is made ahead."""
 
+    @property
+    def prepare(self) -> Callable[[], None] | None:
+        """What takes time here, if anything does; called when the consumer asks for a batch, so
+        that it counts as waiting.
+        """
+
     def next_run(self) -> Run | None:
         """Return the tickets to be posted next; None if nothing may be posted now. What was
         returned before has been posted.
@@ -59,6 +65,8 @@ class IndexSchedule:
     on_enter : callable
         Called with the number of each epoch before its first ticket is posted.
     """
+
+    prepare: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -149,6 +157,8 @@ class StreamSchedule:
     ahead, because nobody knows where this one ends.
     """
 
+    prepare: Callable[[], None] | None = None
+
     def __init__(self, shards: int) -> None:
         self._shards = shards
         self._epoch = 0
@@ -218,13 +228,20 @@ class MappedSchedule:
         self._count = 0
         self._has_more = False
         self._error: Exception | None = None  # the generator's
+        self._is_prepared = False  # the items of the next ticket are on the shelf
         self._last_posted = False
         self._is_over = False
 
+    def prepare(self) -> None:
+        """Pull the items of the next ticket."""
+        if self._has_more and not self._is_prepared:
+            self._pull()
+            self._is_prepared = self._has_more
+
     def next_run(self) -> Run | None:
         """Return a ticket whose items are on the shelf; or the last one."""
-        if self._has_more:
-            self._pull()
+        self.prepare()
+        self._is_prepared = False
         if not self._has_more:
             if self._last_posted or self._outstanding():
                 return None
@@ -267,7 +284,7 @@ class MappedSchedule:
     def begin(self, epoch: int, afresh: bool) -> int:
         """Begin the generator."""
         self._epoch = epoch
-        self._last_posted = self._is_over = self._has_more = False
+        self._last_posted = self._is_over = self._has_more = self._is_prepared = False
         self._error = None
         self._count = 0
         self._supply.begin(self._position(epoch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -190,6 +191,19 @@ def test_a_list_is_gone_through_in_each_epoch(way: dict[str, Any]) -> None:
 def test_no_items_are_an_empty_epoch(way: dict[str, Any]) -> None:
     with fastfeed.Loader(generator(Counting(0), map=heavy), **way) as loader:
         assert [list(loader) for _ in range(2)] == [[], []]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_generators_time_is_waiting_time_not_the_steps(way: dict[str, Any]) -> None:
+    def sleepy() -> Iterator[int]:
+        for number in range(30):
+            time.sleep(0.01)
+            yield number
+
+    with fastfeed.Loader(generator(sleepy, map=heavy), max_queue_size=2, **way) as loader:
+        assert len(list(loader)) == 30
+        stats = loader.stats()
+    assert stats.wait_seconds > 0.25  # all but the few that fill the queue
 
 
 # -- failures -------------------------------------------------------------------------------
