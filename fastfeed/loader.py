@@ -250,7 +250,7 @@ class Loader(Resumable):
             )
         opened = self._engine.next()
         if opened is None:
-            if isinstance(self._source, OnePass) and not self.stats().batches:
+            if isinstance(self._source, OnePass) and not self._engine.feed.handed_out:
                 raise self._source.used_up(before=True)
             raise StopIteration
         return self._hand_over(*opened)

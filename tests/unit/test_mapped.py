@@ -266,6 +266,16 @@ def test_what_map_raises_comes_in_its_place_and_names_the_item(way: dict[str, An
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_an_iterator_of_which_every_item_fails_is_not_called_empty(way: dict[str, Any]) -> None:
+    with fastfeed.Loader(generator(iter([2, 7]), map=picky), **way) as loader:
+        batches = iter(loader)
+        for number in (2, 7):
+            with pytest.raises(OSError, match=f"file {number} is broken"):
+                next(batches)
+        assert next(batches, None) is None
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_map_that_returns_nothing_is_told_so(way: dict[str, Any]) -> None:
     with (
         fastfeed.Loader(generator([1], map=print), **way) as loader,
