@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from fastfeed.keras.checkpoint import LoaderCheckpoint
 from fastfeed.keras.epochs import Epochs
 from fastfeed.keras.monitor import Monitor
 from fastfeed.keras.wait import data_wait_callback
@@ -29,9 +30,11 @@ def with_ours(
     if source is None:
         return all_
     monitors = [callback for callback in all_ if isinstance(callback, Monitor)]
-    for monitor in monitors:
-        monitor.watch(source)
-    all_ = [*monitors, *(callback for callback in all_ if callback not in monitors)]
+    checkpoints = [callback for callback in all_ if isinstance(callback, LoaderCheckpoint)]
+    ours: list[Any] = [*monitors, *checkpoints]  # states before the models that they go with
+    for callback in ours:
+        callback.watch(source)
+    all_ = [*ours, *(callback for callback in all_ if callback not in ours)]
     if data_wait and not monitors:  # which write it too
         all_.insert(0, data_wait_callback(source, callback_class))
     if source.batches_per_epoch is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,35 @@ from fastfeed.passes import Pass
 Transform = Callable[[Any], Any]
 
 _END = object()
+
+
+class Trail:
+    """Where a loader stood after each batch that Keras has taken and not trained on yet: on some
+    backends it reads ahead, or looks at a batch and puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._states: deque[dict[str, Any]] = deque()
+
+    def took(self, state: dict[str, Any]) -> None:
+        """Note a batch, and the state after it."""
+        self._states.append(state)
+
+    def put_back(self, count: int) -> None:
+        """Forget the last batches: they will be taken again."""
+        for _ in range(min(count, len(self._states))):
+            self._states.pop()
+
+    def lost(self) -> None:
+        """Forget all batches: Keras has dropped those that it did not train on."""
+        self._states.clear()
+
+    def trained(self, count: int) -> dict[str, Any] | None:
+        """Return the state after the next `count` batches; None if there are none."""
+        state = None
+        for _ in range(min(count, len(self._states))):
+            state = self._states.popleft()
+        return state
 
 
 class Epochs:
@@ -41,11 +71,14 @@ class Epochs:
         Batches of a pass; None where that is not known before its end.
     waited_s : float
         Seconds that `take` has taken in all; only one thread reads batches, so only one counts.
+    trail : Trail or None
+        Somebody wants to know what was trained on; None: nobody.
     """
 
     def __init__(self, loader: Loader, always_peeks: bool = False) -> None:
         self.batches_per_epoch = loader.batches_per_epoch
         self.waited_s = 0.0
+        self.trail: Trail | None = None
         self._loader: Loader | None = loader
         self._pass: Pass | None = None
         self._ahead: list[Any] = []  # taken before its time: by has_next(), or only to look at
@@ -70,9 +103,14 @@ class Epochs:
         with self._alone:
             peeked = self._peek.end_epoch()
             if peeked:
-                self._ahead[:0] = peeked
-                self._epoch_is_empty = True
+                self._put_back(peeked)
                 self._readers += 1  # one that reads ahead must not take them again
+
+    def _put_back(self, batches: list[Any]) -> None:
+        self._ahead[:0] = batches
+        self._epoch_is_empty = True
+        if self.trail is not None:
+            self.trail.put_back(len(batches))
 
     # -- batches ----------------------------------------------------------------------------
 
@@ -89,6 +127,8 @@ class Epochs:
         """
         if self.batches_per_epoch is not None and not self._ahead:
             self._pass = None
+            if self.trail is not None:
+                self.trail.lost()
         return self._readers
 
     def take(self, reader: int | None = None) -> Any:
@@ -124,13 +164,15 @@ class Epochs:
                 raise StopIteration
             self._epoch_is_empty = False
             self._peek.took(batch)
+            if self.trail is not None:
+                self.trail.took(self.state())
             return batch
 
     def has_next(self) -> bool:
         """Tell whether another epoch has data; waits for a batch, which `take` then returns."""
         self._epoch_is_empty = True
         try:
-            self._ahead.append(self.take())
+            self._put_back([self.take()])
         except SourceExhausted:
             return False
         return True
@@ -138,9 +180,28 @@ class Epochs:
     def peek(self, count: int) -> list[Any]:
         """Return the next `count` batches, which `take` then returns; before anybody reads."""
         first = [self.take() for _ in range(count)]
-        self._ahead[:0] = first
-        self._epoch_is_empty = True
+        self._put_back(first)
         return first
+
+    # -- where it stands ----------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return the loader's state after the last batch that was taken and not put back."""
+        return self._open_loader().state_dict(unread=len(self._ahead))
+
+    def rewind(self, state: dict[str, Any]) -> None:
+        """Let the next epoch begin at a state of the loader."""
+        with self._alone:
+            loader, count = self._open_loader(), len(self._ahead)
+            ahead = [loader.state_dict(unread=left) for left in range(count, -1, -1)]
+            if state in ahead:  # batches that were put back may be what comes next
+                del self._ahead[: ahead.index(state)]
+                return
+            loader.load_state_dict(state)
+            self._ahead.clear()
+            self._pass = None
+            self._epoch_is_empty = True
+            self._readers += 1
 
     def close(self) -> None:
         """Leave the pass and let go of the loader, which stays open; there is no batch after this.
@@ -158,14 +219,17 @@ class Epochs:
         batch = _END if self._pass is None else next(self._pass, _END)
         if batch is not _END or not self._epoch_is_empty:
             return batch
-        if self._loader is None:
-            raise LoaderClosed("This adapter was closed; make a new one.")
-        self._pass = iter(self._loader)
+        self._pass = iter(self._open_loader())
         batch = next(self._pass, _END)
         if batch is _END:
             self._pass = None
             raise SourceError("The source gave no batch at all: there is nothing to train on.")
         return batch
+
+    def _open_loader(self) -> Loader:
+        if self._loader is None:
+            raise LoaderClosed("This adapter was closed; make a new one.")
+        return self._loader
 
 
 def _note_cause(error: Exception) -> None:

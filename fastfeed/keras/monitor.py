@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
-from fastfeed.errors import ArgumentError, UnsupportedHost
+from fastfeed.errors import ArgumentError
+from fastfeed.keras.late import LateCallback
 from fastfeed.keras.wait import RATE, Clocked, WaitClock, Waiting
 from fastfeed.loader import Loader
 
 
-class Monitor(Clocked):
+class Monitor(LateCallback, Clocked):
     """A Keras callback that adds two numbers to the logs of each step and each epoch.
 
     The progress bar, the History, ``CSVLogger`` and ``TensorBoard`` then show them. Put it before
@@ -39,11 +39,6 @@ class Monitor(Clocked):
     >>> model.fit(fastfeed.keras.adapter(loader), callbacks=[fastfeed.keras.Monitor(loader)])
     >>> fastfeed.fit_generator(model, sequence, callbacks=[fastfeed.keras.Monitor()])
     """
-
-    def __new__(cls, data: Any = None) -> Monitor:
-        """Make it a callback of the Keras that is installed, which is imported only now."""
-        made: Monitor = super().__new__(_callback(cast(Any, cls)))
-        return made  # and Python calls its __init__
 
     def __init__(self, data: Any = None) -> None:
         super().__init__()
@@ -83,17 +78,6 @@ class Monitor(Clocked):
         if logs is not None:
             logs[RATE] = self._batches / max(self.clock.seconds(), 1e-9)
 
-    # tf_keras asks its callbacks, and those of Keras 3 have no answer.
-
-    def _implements_train_batch_hooks(self) -> bool:
-        return True
-
-    def _implements_test_batch_hooks(self) -> bool:
-        return False
-
-    def _implements_predict_batch_hooks(self) -> bool:
-        return False
-
 
 class _Nothing:
     waited_s = 0.0
@@ -121,26 +105,3 @@ def _waiting(data: Any) -> Waiting | None:
             type(data).__name__,
         )
     return source
-
-
-@cache
-def _callback(monitor: Any) -> Any:
-    """Define the class that is a callback too."""
-    return type(monitor.__name__, (monitor, _callback_class()), {"__doc__": monitor.__doc__})
-
-
-def _callback_class() -> Any:
-    """Return the base class of callbacks of Keras 3, or of ``tf_keras`` where there is no other.
-
-    ``tf_keras`` takes either.
-    """
-    try:
-        from keras.callbacks import Callback
-    except ImportError:
-        try:
-            from tf_keras.callbacks import Callback
-        except ImportError:
-            raise UnsupportedHost(
-                'Keras is not installed. Install it with: pip install "fastfeed[tensorflow]"'
-            ) from None
-    return Callback
