@@ -1,4 +1,7 @@
-"""Sources for the tests: batch i is the same wherever and whenever it is made."""
+"""Sources for the tests: batch i is the same wherever and whenever it is made.
+
+Workers import this module, and so nothing of Keras, which would cost each of them 2 to 5 s.
+"""
 
 import os
 
@@ -59,6 +62,29 @@ class Weighted(Batches):
     def __getitem__(self, index):
         x, y = super().__getitem__(index)
         return x, y, np.linspace(0.5, 2, len(y), dtype="float32")
+
+
+class Later(Batches):
+    """Batches 100, 101 ...: not those of the training."""
+
+    def __getitem__(self, index):
+        return batch(100 + index)
+
+
+class Reordering(Batches):
+    """Comes in another order each epoch, as many a Sequence does; notes each hook's call."""
+
+    def __init__(self, length=6):
+        super().__init__(length)
+        self.order = list(range(length))
+        self.ends = 0
+
+    def __getitem__(self, index):
+        return batch(self.order[index])
+
+    def on_epoch_end(self):
+        self.ends += 1
+        self.order = self.order[1:] + self.order[:1]
 
 
 def endless(start=0):

@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras_models import assert_same_weights
 from keras_own import Dataset
-from keras_sources import WORKERS, Batches, batch, endless, finite
+from keras_sources import WORKERS, Batches, Reordering, batch, endless, finite
 
 import fastfeed
 from fastfeed.keras import fit_generator
@@ -132,22 +132,6 @@ def test_interruption_leaves_a_stream_where_it_was(recorder):
 
 
 # -- hooks of the source -------------------------------------------------------------------------
-
-
-class Reordering(Batches):
-    """Comes in another order each epoch, as many a Sequence does; notes each hook's call."""
-
-    def __init__(self, length=6):
-        super().__init__(length)
-        self.order = list(range(length))
-        self.ends = 0
-
-    def __getitem__(self, index):
-        return batch(self.order[index])
-
-    def on_epoch_end(self):
-        self.ends += 1
-        self.order = self.order[1:] + self.order[:1]
 
 
 class Counting(keras.utils.PyDataset):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_own import Dataset
-from keras_sources import BACKEND, WORKERS, Batches, batch, endless
+from keras_sources import BACKEND, WORKERS, Batches, Later, batch, endless
 
 import fastfeed
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
@@ -13,13 +13,6 @@ from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 def validation_arrays(length=3):
     parts = [batch(100 + i) for i in range(length)]
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-
-
-class Later(Batches):
-    """Batches 100, 101 ...: not those of the training."""
-
-    def __getitem__(self, index):
-        return batch(100 + index)
 
 
 def train(make_model, data, **options):

@@ -58,7 +58,7 @@ history = model.fit_generator(
     epochs=3,
     verbose=0,
     use_multiprocessing=True,
-    workers=2,
+    workers=1,
 )
 print("steps", history.params["steps"], "epochs", len(history.history["val_accuracy"]))
 predictions = model.predict_generator(validation_generator)
