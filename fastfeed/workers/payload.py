@@ -76,15 +76,16 @@ class SourcePickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5, buffer_callback=self._arrays.append)
 
     def persistent_id(self, value: Any) -> int | None:
-        """Return the place of a list that was left out; called for every object."""
+        """Return the place of a list that was left out; called for every object, so it is quick
+        for most.
+        """
         kind = type(value)
+        if kind not in HOLDERS:
+            return None
         if kind is list:
             found = self._found.get(id(value))
             return None if found is None else found[1]
-        if kind is dict:
-            self._look_for_lists(value.values())
-        elif kind is types.CellType or kind is functools.partial:
-            self._look_for_lists(held_by(value))
+        self._look_for_lists(value.values() if kind is dict else held_by(value))
         return None
 
     def _look_for_lists(self, members: Iterable[Any]) -> None:
@@ -105,6 +106,7 @@ class SourcePickler(cloudpickle.Pickler):  # type: ignore[misc]
         return [*of_lists, *(array.raw() for array in self._arrays)]
 
 
+HOLDERS = frozenset({list, dict, types.CellType, functools.partial})
 SHORT = 100
 """Tuples and lists of fewer members are looked into: (paths, labels)."""
 
