@@ -31,6 +31,8 @@ Source = str | os.PathLike[str] | Buffer
 
 Part = tuple[int, int, int, int]
 
+SILENT = 0
+"""OpenCV's level for no messages."""
 PILLOW_MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 CURE = (
     'Replace or remove the file, or go on without such files: on_error="skip" leaves them out, '
@@ -214,9 +216,10 @@ def _by_opencv(data: Buffer) -> Any:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Keep OpenCV from writing to stderr what the exception says anyway."""
-    from cv2.utils import logging
+    import cv2
 
-    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has it there
+    level = logging.setLogLevel(SILENT)
     try:
         yield
     finally:

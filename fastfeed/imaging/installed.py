@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from fastfeed.errors import ArgumentError
-from fastfeed.imaging.resize import uses_opencv
+from fastfeed.imaging.resize import uses_pillow
 
 
 def check_installed(interpolation: str, fast: bool) -> None:
@@ -22,7 +22,7 @@ def check_installed(interpolation: str, fast: bool) -> None:
         A library is missing.
     """
     needed = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
-    if not uses_opencv(interpolation, fast):
+    if uses_pillow(interpolation, fast):
         needed["PIL"] = "pillow"
     missing = [name for module, name in needed.items() if not importlib.util.find_spec(module)]
     if missing:

@@ -1,12 +1,14 @@
 """A box of an image, resized straight into its row of a batch.
 
-As Keras: what Pillow's ``Image.resize`` gives, which Keras's ``load_img`` calls. For nearest OpenCV
-picks the same pixels; for the rest Pillow itself does it. It weighs all pixels that become one; for
+As Keras: what Pillow's ``Image.resize`` gives, which Keras's ``load_img`` calls. For nearest the
+same pixels are picked; the rest Pillow itself does. It weighs all pixels that become one; for
 bilinear and bicubic OpenCV has short cuts, seven times as fast, and these are what `fast` asks for.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +21,10 @@ Row = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 """Keras's names of the ways to resize."""
-OPENCV = {"nearest": "INTER_NEAREST_EXACT", "bilinear": "INTER_LINEAR", "bicubic": "INTER_CUBIC"}
+QUICK = {"bilinear": "INTER_LINEAR", "bicubic": "INTER_CUBIC"}
 """What OpenCV is quicker at than Pillow."""
+LONGEST_OF_REMAP = 32767
+"""Pixels: OpenCV's maps are of int16."""
 
 
 class Box(NamedTuple):
@@ -85,10 +89,12 @@ def resize(
     crop = _cropped(image, part)
     if crop.shape == out.shape:
         np.copyto(out, crop)
-    elif uses_opencv(interpolation, fast):
-        _by_opencv(crop, out, interpolation)
-    else:
+    elif interpolation == "nearest":
+        _nearest(image, part, out)
+    elif uses_pillow(interpolation, fast):
         _by_pillow(image, part, out, interpolation)
+    else:
+        _by_opencv(crop, out, interpolation)
 
 
 def _cropped(image: Image, box: Box) -> Image:
@@ -103,23 +109,69 @@ def _cropped(image: Image, box: Box) -> Image:
     return crop
 
 
-def uses_opencv(interpolation: str, fast: bool) -> bool:
-    """Tell whether `resize` does it with OpenCV; else it needs Pillow."""
-    return interpolation == "nearest" or (fast and interpolation in OPENCV)
+def uses_pillow(interpolation: str, fast: bool) -> bool:
+    """Tell whether `resize` needs Pillow."""
+    return interpolation != "nearest" and not (fast and interpolation in QUICK)
+
+
+def _nearest(image: Image, box: Box, out: Row) -> None:
+    """Pick the pixels that Pillow picks. OpenCV's INTER_NEAREST_EXACT, before its version 5, picks
+    the neighbour of one in a thousand; and nobody rounds as INTER_NEAREST does.
+    """
+    import cv2
+
+    if max(image.shape) > LONGEST_OF_REMAP:
+        rows, columns = _rows_and_columns(box, out.shape[:2])
+        out[...] = image[rows[:, None], columns]
+        return
+    remap: Any = cv2.remap  # its types forget that one map may do
+    places = _map_of(box, out.shape[:2])
+    _into(out, lambda dst: remap(image, places, None, cv2.INTER_NEAREST, dst=dst))
+
+
+@functools.lru_cache(maxsize=16)
+def _map_of(box: Box, size: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """Return the column and the row of each pixel, as OpenCV wants them. Many images have one size,
+    and making it takes as long as using it.
+    """
+    rows, columns = _rows_and_columns(box, size)
+    places = np.empty((*size, 2), np.int16)
+    places[..., 0], places[..., 1] = columns, rows[:, None]
+    return places
+
+
+def _rows_and_columns(
+    box: Box, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    return _places(box.top, box.height, size[0]), _places(box.left, box.width, size[1])
+
+
+def _places(start: int, length: int, count: int) -> npt.NDArray[np.intp]:
+    """Return the pixels under the middles of `count` equal parts of a line.
+
+    Added up one by one, as Pillow does it: where a middle falls between two pixels, the errors of
+    rounding decide.
+    """
+    steps = np.full(count, length / count)
+    steps[0] = start + steps[0] * 0.5
+    return np.cumsum(steps).astype(np.intp)
+
+
+def _into(out: Row, make: Callable[[Any], Any]) -> None:
+    """Have OpenCV write to `out`, or to an array of its own if it cannot."""
+    if out.dtype == np.uint8 and out.flags.c_contiguous:
+        make(out)
+    else:
+        np.copyto(out, make(None).reshape(out.shape))
 
 
 def _by_opencv(crop: Image, out: Row, interpolation: str) -> None:
     import cv2
 
     height, width = out.shape[:2]
-    if interpolation != "nearest":
-        crop = _halved(crop, height, width)
-    how = getattr(cv2, OPENCV[interpolation])
-    if out.dtype == np.uint8 and out.flags.c_contiguous:
-        cv2.resize(crop, (width, height), dst=out, interpolation=how)
-    else:
-        resized: Any = cv2.resize(crop, (width, height), interpolation=how)
-        np.copyto(out, resized.reshape(out.shape))
+    how = getattr(cv2, QUICK[interpolation])
+    halved = _halved(crop, height, width)
+    _into(out, lambda dst: cv2.resize(halved, (width, height), dst=dst, interpolation=how))
 
 
 def _halved(crop: Any, height: int, width: int) -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -143,12 +144,11 @@ def test_nothing_is_written_to_stderr(tmp_path: Path) -> None:
 
 
 def test_opencvs_own_messages_are_as_loud_as_before() -> None:
-    from cv2.utils import logging
-
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has it there
     before = logging.getLogLevel()
     with pytest.raises(ImageError):
         decode(FILES["BMP"][:200])
-    assert logging.getLogLevel() == before
+    assert logging.getLogLevel() == before > 0
 
 
 def without(*names: str) -> str:
