@@ -11,8 +11,8 @@ from setuptools import Extension, setup
 
 SOURCES = ["arena", "arrivals", "bounce", "buffer", "cache", "copy", "cuda", "dlpack", "journal",
            "lease", "lifeline", "monitor", "numa", "numbers", "pin", "places", "pool", "ring",
-           "shuffle", "upload", "uploading"]
-HEADERS = [*SOURCES, "atomic", "clock", "fault", "park", "thread"]
+           "ring_parent", "ring_worker", "shuffle", "upload", "uploading"]
+HEADERS = [*SOURCES, "atomic", "clock", "fault", "park", "ring_words", "thread"]
 
 sanitizers = os.environ.get("FASTFEED_SANITIZE")
 flags = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", "-fvisibility=hidden"]

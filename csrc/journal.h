@@ -29,11 +29,12 @@ typedef struct {
   uint8_t attempt;
   uint8_t kind;
   uint64_t bytes;
-  uint64_t posted_ns, started_ns, made_ns; /* the ticket, and its worker */
+  uint64_t posted_ns, started_ns, made_ns; /* the ticket, and who made its last part */
   uint64_t upload_ns, uploaded_ns;         /* the upload thread: copy issued, and seen done */
   uint64_t asked_ns, answered_ns;          /* the consumer: wants a batch, has this one */
   uint64_t order_wait_ns;  /* of his wait: another batch was finished, but not this one */
   uint64_t upload_wait_ns; /* of his wait: it was made, but not on its way to the device */
+  uint64_t work_ns;        /* of all workers that made a part of it */
 } ff_record;
 
 #define FF_RECORD_WORDS (sizeof(ff_record) / sizeof(uint64_t))

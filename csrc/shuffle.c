@@ -7,7 +7,7 @@
 
 static uint32_t bits_for(uint64_t n) {
   uint32_t bits = FEWEST_BITS;
-  while (bits < 64 && n - 1 >> bits) bits++;
+  while (bits < 64 && (n - 1) >> bits) bits++;
   return bits;
 }
 

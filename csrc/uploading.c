@@ -61,7 +61,7 @@ static void wait_for_copy(ff_uploader *uploader) {
 /* -- one batch ------------------------------------------------------------------------------- */
 
 static bool is_to_be_uploaded(const ff_uploader *uploader, const ff_batch *batch) {
-  return batch->result.kind == FF_DATA && !batch->result.spilled &&
+  return batch->result.kind == FF_DATA && !batch->result.spilled && batch->ticket.parts == 1 &&
          batch->ticket.segment != FF_NO_SEGMENT &&
          batch->sequence >= ff_load_relaxed64(&uploader->skip_below); /* a hint: saves a copy */
 }
@@ -82,7 +82,7 @@ static int start_copy(ff_uploader *uploader, const ff_place *from, ff_arrival *a
   const ff_result *result = &arrival->batch.result;
   uint32_t slot = (uint32_t)(arrival->batch.ticket.offset / ff_segment_stride(from->segment));
   const uint8_t *data = ff_slot_data(from->segment, slot);
-  memcpy(arrival->note, data + result->note_offset, result->note_bytes);
+  memcpy(arrival->note, data + result->data_bytes, result->note_bytes);
   arrival->upload_ns = ff_now_ns();
   int rc = copy_bytes(uploader, from->pinned, data, result->data_bytes, error);
   if (!rc) rc = ff_buffer_written_by(uploader->in_hand, uploader->stream, error);

@@ -170,13 +170,15 @@ cdef extern from "ring.h" nogil:
         uint32_t rows
         uint32_t first_row
         uint32_t batch_rows
+        uint16_t part
+        uint16_t parts
 
     ctypedef struct ff_result:
         uint16_t kind
         uint16_t spilled
         uint32_t failed
         uint64_t data_bytes
-        uint64_t note_offset
+        uint64_t layout
         uint64_t note_bytes
         uint64_t started_ns
         uint64_t made_ns
@@ -191,6 +193,7 @@ cdef extern from "ring.h" nogil:
         ff_ticket ticket
         ff_result result
         uint64_t sequence
+        uint64_t work_ns
         uint32_t worker
         uint32_t attempt
 
@@ -222,6 +225,7 @@ cdef extern from "ring.h" nogil:
     int ff_ring_take_wait(ff_ring *ring, bint ordered, ff_batch *batch, const ff_a32 *alarm,
                           uint32_t alarm_seen, int64_t timeout_ns)
     int ff_ring_take(ff_ring *ring, bint ordered, ff_batch *batch)
+    void ff_batch_join(ff_batch *whole, const ff_batch *part)
     uint32_t ff_ring_cancel(ff_ring *ring)
     uint32_t ff_ring_ready(const ff_ring *ring)
     bint ff_ring_is_making(const ff_ring *ring)
@@ -256,6 +260,7 @@ cdef extern from "journal.h" nogil:
         uint64_t answered_ns
         uint64_t order_wait_ns
         uint64_t upload_wait_ns
+        uint64_t work_ns
 
     ctypedef struct ff_totals:
         uint64_t newest

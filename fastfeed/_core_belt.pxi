@@ -60,7 +60,8 @@ cdef class Run:
         ticket.index = self.index if self.order is None else self.order.at(self.position)
         ticket.position = self.last_position if last else self.position
         ticket.rows = ticket.batch_rows = self.last_rows if last else self.rows
-        ticket.first_row = 0
+        ticket.first_row = ticket.part = 0
+        ticket.parts = 1
 
     cdef void advance(self):
         self.index += 1
@@ -75,14 +76,16 @@ cdef class Belt:
     ----------
     ring : Ring
     ahead : int
-        Tickets posted whose batches were not handed out, at the most.
+        Batches posted and not handed out, at the most.
     ahead_at_first : int
         The same as long as the size of a batch is not known.
 
     Attributes
     ----------
+    posted, batches : int
+        Tickets, and the batches of which they are parts.
     held : int
-        Tickets posted whose batches were neither handed out nor thrown away.
+        Batches posted that were neither handed out nor thrown away.
     due : int
         Batches that the epoch has still to give; nobody opens one when there are none.
     run : Run or None
@@ -92,7 +95,11 @@ cdef class Belt:
     ahead : int
         May be changed, but not beyond the first value.
     look_at : int
-        Tickets after which `ask` calls for a look at how things go.
+        Batches after which `ask` calls for a look at how things go.
+    workers : int
+        Workers among whom a batch of samples is divided.
+    most_parts : int
+        Into so many parts at the most; 1: not at all.
     """
 
     cdef Ring ring
@@ -100,6 +107,9 @@ cdef class Belt:
     cdef uint32_t _ahead
     cdef uint32_t limit
     cdef readonly uint64_t posted
+    cdef readonly uint64_t batches
+    cdef public uint32_t workers
+    cdef public uint16_t most_parts
     cdef public uint64_t held
     cdef public uint64_t due
     cdef public Run run
@@ -126,6 +136,7 @@ cdef class Belt:
         self.ring = ring
         self.most_ahead = ahead
         self.look_at = UINT64_MAX
+        self.most_parts = self.workers = 1
         self.limit = ahead_at_first
         self.ahead = ahead
 
@@ -162,12 +173,12 @@ cdef class Belt:
         self.answered_ns = 0
 
     def ask(self):
-        """The consumer wants a batch, now. Returns whether `look_at` tickets were posted."""
+        """The consumer wants a batch, now. Returns whether `look_at` batches were posted."""
         self.asked_ns = ff_now_ns()
         if self.answered_ns:
             ff_journal_step(self.ring.journal, self.asked_ns - self.answered_ns)
         self.answered_ns = self.asked_ns
-        return self.posted >= self.look_at
+        return self.batches >= self.look_at
 
     def wait(self):
         """It begins to wait for one; or waits still: what is posted then is posted now."""
@@ -195,6 +206,7 @@ cdef class Belt:
         record.posted_ns = taken.ticket.posted_ns
         record.started_ns = taken.result.started_ns
         record.made_ns = taken.result.made_ns
+        record.work_ns = taken.work_ns
         record.upload_ns = batch.arrival.upload_ns
         record.asked_ns = self.asked_ns
         record.answered_ns = self.answered_ns
@@ -226,7 +238,7 @@ cdef class Belt:
         self.straight = False
 
     def post(self):
-        """Post as many tickets as there is room for. True: there is room for more than the run has.
+        """Post as many batches as there is room for. True: there is room for more than the run has.
         """
         while self.held < self.limit:
             if self.run is None or self.run.index == self.run.stop:
@@ -242,6 +254,8 @@ cdef class Belt:
         if run.worker != FF_ANY_WORKER:
             self.ring.check_worker(run.worker)
         run.describe(&ticket)
+        if ticket.rows:
+            ticket.parts = max(1, min(self.most_parts, self.workers, ticket.rows))
         ticket.posted_ns = self.answered_ns
         ticket.segment = FF_NO_SEGMENT
         ticket.offset = ticket.capacity = 0
@@ -258,7 +272,8 @@ cdef class Belt:
             if self.segment is not None:
                 self.segment.release(slot)
             return False
-        self.posted += 1  # it was this ticket's number
+        self.posted += ticket.parts  # it was the first one's number
+        self.batches += 1
         self.held += 1
         run.advance()
         return True
@@ -267,7 +282,8 @@ cdef class Belt:
         """Return a batch's lease and its skeleton; None, and nothing is done, if it is unusual."""
         cdef const ff_batch *taken = &batch.arrival.batch
         if not (self.straight and taken.result.kind == FF_DATA and taken.ticket.epoch == self.epoch
-                and taken.sequence >= self.oldest):
+                and taken.sequence >= self.oldest and taken.ticket.parts == 1
+                and not batch.pieces):
             return None
         if batch.arrival.buffer != NULL:
             if not self.is_expected(taken, batch.arrival.note):
@@ -285,12 +301,12 @@ cdef class Belt:
 
     cdef bint is_usual(self, const ff_batch *batch):
         """It lies in a slot as expected, of which the user does not keep too many."""
-        cdef uint64_t end = batch.result.note_offset + batch.result.note_bytes
+        cdef uint64_t end = batch.result.data_bytes + batch.result.note_bytes
         return (not batch.result.spilled and self.segment is not None
                 and batch.ticket.segment == self.number and self.kept() < self.most_kept
-                and end >= batch.result.note_offset and end <= batch.ticket.capacity
+                and end >= batch.result.data_bytes and end <= batch.ticket.capacity
                 and self.is_expected(batch, <const uint8_t *>self.segment.base
-                                     + batch.ticket.offset + batch.result.note_offset))
+                                     + batch.ticket.offset + batch.result.data_bytes))
 
     cdef uint32_t kept(self):
         """Slots whose batches the user still has."""

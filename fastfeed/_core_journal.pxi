@@ -63,7 +63,7 @@ cdef class Journal:
 
     @property
     def outstanding(self):
-        """Tickets posted and not taken."""
+        """Batches posted and not taken."""
         return ff_ring_outstanding(&self.ring)
 
     def totals(self):

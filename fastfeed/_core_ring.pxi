@@ -9,6 +9,8 @@ cdef class Claim:
     rows, first_row, batch_rows : int
         Of a batch of samples: how many to make, which of the batch's rows they are, and how many
         that has. `rows` is 0 if the item is a batch.
+    part, parts : int
+        Which part of the batch this is, and how many there are; others make the others.
     position : int
         Where the first of them stands in the epoch's order.
     """
@@ -52,6 +54,14 @@ cdef class Claim:
         return self.claim.ticket.batch_rows
 
     @property
+    def part(self):
+        return self.claim.ticket.part
+
+    @property
+    def parts(self):
+        return self.claim.ticket.parts
+
+    @property
     def sequence(self):
         return self.claim.sequence
 
@@ -64,9 +74,32 @@ cdef class Claim:
 cdef class Batch:
     """A finished ticket, taken by the parent from the ring or, when it has gone to a device, from
     an `Uploader`.
+
+    Attributes
+    ----------
+    part, parts : int
+        Of a batch whose parts were not one piece each part comes by itself: in one of several, in
+        an exception, of another layout.
+    pieces : tuple of Batch
+        What it was joined from; empty if it came as it is.
     """
 
     cdef ff_arrival arrival
+    cdef readonly tuple pieces
+
+    def __cinit__(self):
+        self.pieces = ()
+
+    @staticmethod
+    def join(pieces):
+        """Return all parts of a batch, in order, as one: with the first kind that is not DATA."""
+        cdef Batch whole = Batch.__new__(Batch)
+        cdef Batch piece = pieces[0]
+        whole.arrival.batch = piece.arrival.batch
+        for piece in pieces[1:]:
+            ff_batch_join(&whole.arrival.batch, &piece.arrival.batch)
+        whole.pieces = tuple(pieces)
+        return whole
 
     def __dealloc__(self):
         if self.arrival.buffer:
@@ -106,6 +139,27 @@ cdef class Batch:
         return self.arrival.batch.attempt
 
     @property
+    def first_row(self):
+        return self.arrival.batch.ticket.first_row
+
+    @property
+    def rows(self):
+        return self.arrival.batch.ticket.rows
+
+    @property
+    def part(self):
+        return self.arrival.batch.ticket.part
+
+    @property
+    def parts(self):
+        return self.arrival.batch.ticket.parts
+
+    @property
+    def is_last(self):
+        """No other part of the batch comes after it."""
+        return is_last(&self.arrival.batch)
+
+    @property
     def spilled(self):
         """The bytes are not in the slot but in a segment that the worker brought."""
         return self.arrival.batch.result.spilled != 0
@@ -115,8 +169,9 @@ cdef class Batch:
         return self.arrival.batch.result.data_bytes
 
     @property
-    def note_offset(self):
-        return self.arrival.batch.result.note_offset
+    def end(self):
+        """Where the note ends, which lies behind the arrays."""
+        return self.arrival.batch.result.data_bytes + self.arrival.batch.result.note_bytes
 
     @property
     def note_bytes(self):
@@ -142,6 +197,10 @@ cdef class Batch:
                                  self.arrival.batch.ticket.index)
 
 
+cdef inline bint is_last(const ff_batch *batch):
+    return batch.ticket.part + 1 >= batch.ticket.parts
+
+
 @cython.final
 cdef class Ring:
     """The ticket ring over a `Mapping`; `Ring.create` in the parent, `Ring.attach` in workers.
@@ -149,7 +208,7 @@ cdef class Ring:
     Attributes
     ----------
     taken : int
-        Batches that `take` and `take_wait` have returned.
+        Batches that `take` and `take_wait` have returned, with their last parts.
     """
 
     cdef ff_ring ring
@@ -197,8 +256,11 @@ cdef class Ring:
     # the parent
 
     def post(self, uint64_t index, uint32_t epoch, uint32_t segment, uint64_t offset,
-             uint64_t capacity, uint32_t worker=FF_ANY_WORKER):
-        """Post a ticket; returns its sequence number, or -1 if the ring is full."""
+             uint64_t capacity, uint32_t worker=FF_ANY_WORKER, uint32_t rows=0,
+             uint16_t parts=1):
+        """Post a ticket, or one for each part of a batch of `rows` samples; returns the (first)
+        sequence number, or -1 if the ring is full.
+        """
         cdef ff_ticket ticket
         cdef uint64_t sequence = 0
         memset(&ticket, 0, sizeof(ticket))
@@ -208,6 +270,8 @@ cdef class Ring:
         ticket.offset = offset
         ticket.capacity = capacity
         ticket.posted_ns = ff_now_ns()
+        ticket.rows = ticket.batch_rows = rows
+        ticket.parts = parts
         if worker != FF_ANY_WORKER:
             self.check_worker(worker)
         return sequence if ff_ring_post(&self.ring, &ticket, worker, &sequence) == 0 else -1
@@ -217,7 +281,7 @@ cdef class Ring:
         cdef Batch batch = Batch.__new__(Batch)
         if ff_ring_take(&self.ring, ordered, &batch.arrival.batch) != 0:
             return None
-        self.taken += 1
+        self.taken += is_last(&batch.arrival.batch)
         return batch
 
     def take_wait(self, bint ordered=True, Monitor monitor=None, uint32_t deaths_seen=0,
@@ -232,7 +296,7 @@ cdef class Ring:
             code = ff_ring_take_wait(&self.ring, ordered, &batch.arrival.batch, alarm, deaths_seen,
                                      timeout_ns)
         if code == 0:
-            self.taken += 1
+            self.taken += is_last(&batch.arrival.batch)
             return batch
         PyErr_CheckSignals()
         return None
@@ -252,7 +316,7 @@ cdef class Ring:
 
     @property
     def outstanding(self):
-        """Tickets posted and not yet taken."""
+        """Batches posted and not yet taken."""
         return ff_ring_outstanding(&self.ring)
 
     def stop(self):
@@ -288,8 +352,7 @@ cdef class Ring:
         return None
 
     def publish(self, Claim claim not None, uint32_t kind, uint64_t data_bytes=0,
-                uint64_t note_offset=0, uint64_t note_bytes=0, bint spilled=False,
-                uint32_t failed=0):
+                uint64_t note_bytes=0, bint spilled=False, uint32_t failed=0, uint64_t layout=0):
         """Hand in a claim. CoreError(ECANCELED): it is no longer ours."""
         cdef ff_result result
         memset(&result, 0, sizeof(result))
@@ -297,6 +360,6 @@ cdef class Ring:
         result.spilled = spilled
         result.failed = failed
         result.data_bytes = data_bytes
-        result.note_offset = note_offset
+        result.layout = layout
         result.note_bytes = note_bytes
         check(ff_ring_publish(&self.ring, &claim.claim, &result), "ff_ring_publish")

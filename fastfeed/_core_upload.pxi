@@ -21,7 +21,7 @@ cdef class Uploader:
     Attributes
     ----------
     taken : int
-        Batches that `take` and `take_wait` have returned.
+        Batches that `take` and `take_wait` have returned, with their last parts.
     """
 
     cdef ff_uploader *uploader
@@ -100,7 +100,7 @@ cdef class Uploader:
     cdef Batch received(self, Batch batch, int code):
         cdef ff_cuda_error error
         if code == 0:
-            self.taken += 1
+            self.taken += is_last(&batch.arrival.batch)
             return batch
         if code == -errno.EIO and self.uploader != NULL:  # a signal handler may have stopped it
             ff_uploader_error(self.uploader, &error)

@@ -22,6 +22,7 @@ from fastfeed.feed import Feed, Opened
 from fastfeed.monitor.growth import WorkerMemory, growing_text
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
+from fastfeed.parts import most_parts
 from fastfeed.recognise import Plan
 from fastfeed.schedule import IndexSchedule, MappedSchedule, Schedule, StreamSchedule
 from fastfeed.slots import SlotCount, Slots
@@ -43,9 +44,10 @@ UNORDERED_SLACK = 4
 """Ring entries per ticket ahead: finished tickets overtake a slow one by so many rounds."""
 MOST_WAITING = 64
 """On a GPU; more than a few serve nobody."""
-MOST_AHEAD = _core.MAX_ENTRIES // UNORDERED_SLACK - MOST_WAITING
+MOST_TICKETS = _core.MAX_ENTRIES // UNORDERED_SLACK
+MOST_AHEAD = MOST_TICKETS - MOST_WAITING
 LOOK_EVERY = 20
-"""Tickets between two looks at the workers' memory; most find that it is not time for one."""
+"""Batches between two looks at the workers' memory; most find that it is not time for one."""
 SPIN = 50
 """Pauses before a worker sleeps, about 2 us, where there are more cores than workers."""
 
@@ -85,6 +87,7 @@ class Engine:
         elastic: Elastic | None,
         environment: dict[str, str],
         target: Target,
+        rows: bool | str,
     ) -> None:
         self.pid = os.getpid()
         self.is_usable = True  # until it is closed; not in a fork of this process
@@ -95,10 +98,11 @@ class Engine:
         self._source = plan_.source
         self._waiting = target.waiting if plan_.workers else 0
         most_ahead = elastic.most_ahead if elastic else ahead
-        most_workers = elastic.most_workers if elastic else plan_.workers
+        most_workers = max(1, elastic.most_workers if elastic else plan_.workers)
         tickets = most_ahead + self._waiting
         inline = not plan_.workers
-        self._ring, self._ring_fd = make_ring(tickets, max(1, most_workers), name, ordered, inline)
+        parts = min(most_parts(plan_.source, rows), most_workers, MOST_TICKETS // tickets)
+        self._ring, self._ring_fd = make_ring(tickets * parts, most_workers, name, ordered, inline)
         self.view = View(self.pid, self._ring_fd)
         self._memory = WorkerMemory(self.view)
         self._target = target
@@ -110,9 +114,7 @@ class Engine:
             undo.callback(self._pool.close)
             self._connect_device(ordered)
             undo.pop_all()
-        # Until the size of a batch is known, each travels in a segment of its own, which costs
-        # more: one a worker is enough to find out.
-        self._belt = _core.Belt(self._ring, tickets, min(tickets, max(1, plan_.workers)))
+        self._belt = self._make_belt(tickets, plan_.workers, parts)
         self._belt.ahead = ahead + self._waiting
         kept = ON_THEIR_WAY if self._uploads else KEPT[target.framework]
         count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
@@ -132,6 +134,14 @@ class Engine:
         except BaseException:
             self.close()
             raise
+
+    def _make_belt(self, tickets: int, workers: int, parts: int) -> _core.Belt:
+        # Until the size of a batch is known, each travels in a segment of its own, which costs
+        # more: one a worker is enough to find out.
+        belt = _core.Belt(self._ring, tickets, min(tickets, max(1, workers)))
+        belt.workers = max(1, workers)
+        belt.most_parts = parts
+        return belt
 
     def _connect_device(self, ordered: bool) -> None:
         """Have batches uploaded, or only the slots page-locked for a framework that uploads."""
@@ -190,12 +200,13 @@ class Engine:
         with self._consumer:
             if self._belt.ask():
                 self._belt.look_at = self._look()
+                self._belt.workers = max(1, self._pool.size)
             return self.feed.next()
 
     def _look(self) -> int:
-        """Look at how things go; return after how many tickets to do so again."""
+        """Look at how things go; return after how many batches to do so again."""
         self._memory.look(self.feed.epoch)
-        return self.autotune.look() if self.autotune else self._belt.posted + LOOK_EVERY
+        return self.autotune.look() if self.autotune else self._belt.batches + LOOK_EVERY
 
     def record_stream(self, batch: Tree, stream: Any) -> None:
         """Say that a batch is used on a stream of which nobody has been told."""

@@ -13,7 +13,6 @@ from fastfeed._core import (
     DATA,
     END,
     EXCEPTION,
-    NO_SEGMENT,
     Batch,
     Belt,
     DeviceLease,
@@ -22,6 +21,7 @@ from fastfeed._core import (
 )
 from fastfeed.devices.uploads import Uploads
 from fastfeed.errors import LoaderClosed
+from fastfeed.parts import Parts, merge, note_of
 from fastfeed.schedule import Schedule
 from fastfeed.slots import Slots
 from fastfeed.structure import Notes, Tree
@@ -78,6 +78,7 @@ class Feed:
         self._promised = 0  # batches of this epoch, as far as it is known
         self._stale_below = 0  # tickets with lower numbers belong to a loop that was left
         self._early: list[Batch] = []  # finished before their epoch began (unordered only)
+        self._parts = Parts()
         self._closed = False
 
     # -- epochs -----------------------------------------------------------------------------
@@ -120,8 +121,10 @@ class Feed:
             self._uploads.skip_below(self._stale_below)
         while self._early:
             self._discard(self._early.pop())
+        for piece in self._parts.drop():
+            self._discard(piece)
         # An interrupted `next` may have lost one.
-        self._belt.held = self._belt.posted - self._intake.taken
+        self._belt.held = self._belt.batches - self._intake.taken
 
     @property
     def is_over(self) -> bool:
@@ -190,6 +193,8 @@ class Feed:
         """Return what `next` does; None if the consumer is not to see this one, or not now."""
         if batch.sequence < self._stale_below or batch.kind == CANCELLED:
             self._discard(batch)
+        elif batch.parts > 1:
+            return self._gather(batch)
         elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
             self._discard(batch)
             self._end(batch)
@@ -200,6 +205,11 @@ class Feed:
             self._belt.due -= 1
             return self._open(batch)
         return None
+
+    def _gather(self, piece: Batch) -> Opened | None:
+        """Take a part; with the last one the batch is complete, and is looked at as any other."""
+        pieces = self._parts.add(piece)
+        return self._open_unusual(Batch.join(pieces)) if pieces else None
 
     def _end(self, batch: Batch) -> None:
         """A worker's stream gives no more; what may still come from it is not for the belt."""
@@ -212,38 +222,67 @@ class Feed:
                 self._belt.due = 0
 
     def _discard(self, batch: Batch) -> None:
-        self._belt.held -= 1
-        if batch.kind == EXCEPTION:
-            self._failure(batch)
-        else:
-            self._slots.release(batch)
+        for piece in batch.pieces or (batch,):
+            self._belt.held -= piece.is_last
+            if piece.kind == EXCEPTION:
+                self._failure(piece)
+            else:
+                self._slots.release(piece)
 
     def _open(self, batch: Batch) -> Opened:
         self._belt.record(batch)
-        if batch.kind == EXCEPTION:
-            raise self._failure(batch)
-        if batch.kind == CRASHED:
-            self._slots.release(batch)
-            self._end(batch)
-            raise self._pool.crash(batch)
-        assert batch.kind == DATA
-        if batch.spilled:
-            self._slots.fit(batch.note_offset + batch.note_bytes)
-        lease: Lease | DeviceLease
-        if batch.uploaded:
-            lease, note = self._slots.device_lease(batch), batch.note
-        else:
-            lease = self._slots.users_lease(batch)
-            note = note_of(lease, batch)
-            if self._uploads is not None:
-                lease = self._uploads.upload(lease, batch)
+        if batch.kind != DATA:
+            raise self._error(batch)
+        lease, note = self._contents(batch)
         skeleton = self._notes.decode(note, batch.index)
         if self._notes.is_known(note):
             self._belt.expect(note, skeleton)
+        elif batch.pieces:  # objects: each part would always travel in memory of its own
+            self._belt.most_parts = 1
         return lease, skeleton
 
+    def _contents(self, batch: Batch) -> tuple[Lease | DeviceLease, bytes]:
+        """Return where a batch lies now, and its note."""
+        if batch.uploaded:
+            return self._slots.device_lease(batch), batch.note
+        lease, note = self._merge(batch) if batch.pieces else self._take_over(batch)
+        return lease if self._uploads is None else self._uploads.upload(lease, batch), note
+
+    def _take_over(self, batch: Batch) -> tuple[Lease, bytes]:
+        if batch.spilled:
+            self._slots.fit(batch.end)
+        lease = self._slots.users_lease(batch)
+        return lease, note_of(lease, batch)
+
+    def _merge(self, batch: Batch) -> tuple[Lease, bytes]:
+        """Put a batch together whose parts each brought their own memory."""
+        leases = []
+        for piece in batch.pieces:
+            if piece.spilled:
+                leases.append(self._slots.lease(piece))
+            else:
+                self._slots.release(piece)
+        lease, note = merge(batch, leases)
+        self._slots.fit(batch.data_bytes + len(note))
+        return lease, note
+
+    def _error(self, batch: Batch) -> BaseException:
+        """Return what is raised in a batch's place: what happened to its first part that failed."""
+        errors = [self._error_of(piece) for piece in batch.pieces or (batch,)]
+        return next(error for error in errors if error is not None)
+
+    def _error_of(self, piece: Batch) -> BaseException | None:
+        if piece.kind == EXCEPTION:
+            return self._failure(piece)
+        self._slots.release(piece)
+        if piece.kind != CRASHED:
+            return None
+        self._end(piece)
+        return self._pool.crash(piece)
+
     def _failure(self, batch: Batch) -> BaseException:
-        if not batch.spilled and batch.segment == NO_SEGMENT:  # nothing was written
+        if not batch.note_bytes:  # nothing was written
+            self._slots.release(batch)
             return self._pool.failure(batch, b"")
         lease = self._slots.lease(batch)
         return self._pool.failure(batch, note_of(lease, batch))
@@ -251,8 +290,3 @@ class Feed:
     def close(self) -> None:
         """Wake and end a loop that is waiting."""
         self._closed = True
-
-
-def note_of(lease: Lease, batch: Batch) -> bytes:
-    """Return what the worker wrote behind a batch's arrays."""
-    return bytes(memoryview(lease)[batch.note_offset : batch.note_offset + batch.note_bytes])

@@ -120,6 +120,8 @@ class Loader(Resumable):
         `transform`, or would be kept as well.
     cache_budget : int, optional
         Bytes that the cache may take.
+    rows : bool or "auto"
+        Whether several workers make the rows of one batch of samples. ``"auto"``: where it helps.
     memory_ceiling : int, optional
         Bytes that the slots of ``max_queue_size="auto"`` may take. Default: 2 GiB, or a tenth of
         the memory of the machine, or of the cgroup, where that is less.
@@ -170,6 +172,7 @@ class Loader(Resumable):
         cache_budget: int | None = None,
         shard: tuple[int, int] | Literal["auto"] | None = None,
         uneven: Uneven | None = None,
+        rows: bool | Literal["auto"] = "auto",
     ) -> None:
         if batch_size is not None:
             batch_size = integer("batch_size", batch_size, 1, 2**31)
@@ -216,6 +219,7 @@ class Loader(Resumable):
             elastic=elastic,
             environment=dict(worker_env or {}),
             target=goes_to,
+            rows=rows,
         )
         self._close = weakref.finalize(self, self._engine.close)
         self._progress = Progress(plan_, self._engine.feed, self._engine.next, ordered)

@@ -147,7 +147,7 @@ class Slots:
         self._release_slot(batch)
 
     def _release_slot(self, batch: Batch) -> None:
-        if batch.segment != NO_SEGMENT:
+        if batch.segment != NO_SEGMENT and batch.is_last:  # the slot of all its parts
             segment = self._segments[batch.segment]
             segment.release(batch.offset // segment.stride)
             self._retire_unbound()
@@ -204,7 +204,7 @@ class Slots:
                 UserWarning,
                 stacklevel=2,
             )
-        return copy_out(lease, batch.note_offset + batch.note_bytes, private_lease)
+        return copy_out(lease, batch.end, private_lease)
 
     # -- sizes ------------------------------------------------------------------------------
 

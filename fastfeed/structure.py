@@ -199,11 +199,15 @@ class Layout:
         From the first array's start to the last one's end, rounded up to `ALIGNMENT`.
     note : bytes
         The pickled skeleton.
+    common : bytes
+        What workers that make parts of one batch must agree on, if that is not the note: their
+        samples may name their parts in different orders.
     """
 
     skeleton: Tree
     data_bytes: int
     note: bytes = field(repr=False)
+    common: bytes = field(default=b"", repr=False)
 
     @classmethod
     def of(cls, tree: Tree) -> Layout:

@@ -140,18 +140,18 @@ class Autotune:
         Returns
         -------
         int
-            Number of the ticket with which it is worth while to look again.
+            After so many batches posted it is worth while to look again.
         """
         observer, posted = self._observer, self._belt.posted
         if self._frozen:
-            return posted + WINDOW_STEPS
+            return self._belt.batches + WINDOW_STEPS
         if not observer.has_begun:  # by now there are workers to look at
             observer.begin()
         elif not self._has_started:
             self._start(observer.records(posted))
         elif observer.steps >= WINDOW_STEPS and observer.seconds >= WINDOW_S:
             self._close_window(observer.records(posted))
-        return self._belt.posted + self._until_next()
+        return self._belt.batches + self._until_next()
 
     def _until_next(self) -> int:
         """Return in how many steps the window may be over, at the present speed."""

@@ -158,7 +158,7 @@ class Figures:
         supply = waits - records["upload_wait_ns"] / 1e9
         wait = float(waits.mean())
         return Figures(
-            make=(records["made_ns"] - records["started_ns"])[warm] / 1e9,
+            make=records["work_ns"][warm] / 1e9,
             step=step,
             wait=wait,
             supply=float(supply.mean()),

@@ -38,6 +38,7 @@ RECORD = np.dtype(
         ("answered_ns", "<i8"),
         ("order_wait_ns", "<i8"),
         ("upload_wait_ns", "<i8"),
+        ("work_ns", "<i8"),
     ]
 )
 """One batch that was handed out, or an error raised in its place (``csrc/journal.h``).
@@ -51,7 +52,8 @@ worker, attempt, kind
 bytes
     Of its arrays.
 posted_ns, started_ns, made_ns
-    The ticket was posted, claimed by a worker, and published by it.
+    The ticket was posted, claimed by a worker, and published by it. Of several workers that made
+    parts of the batch: the one who was ready last.
 upload_ns, uploaded_ns
     The copy to the GPU was issued, and seen done.
 asked_ns, answered_ns
@@ -59,6 +61,8 @@ asked_ns, answered_ns
 order_wait_ns, upload_wait_ns
     Of the time between the two: another batch was finished and this one was not; this one was made
     and not on the GPU. The rest was waited for its production.
+work_ns
+    Spent on making it, by all who made a part of it.
 """
 assert RECORD.itemsize == RECORD_BYTES
 
@@ -122,7 +126,7 @@ class Totals:
     ahead : int
         Batches ahead of the consumer, at the most, now.
     ready, outstanding : int
-        Batches finished and not taken, now; tickets posted and not taken.
+        Batches finished and not taken, now; batches posted and not taken.
     """
 
     started_ns: int

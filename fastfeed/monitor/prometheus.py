@@ -203,7 +203,7 @@ class Watched:
             self.seen_ns = int(new["answered_ns"].max())
             self.retries += int(new["attempt"].sum())
             new = new[new["kind"] == DATA]
-            seconds = (new["made_ns"] - new["started_ns"]) / 1e9
+            seconds = new["work_ns"] / 1e9
             places = np.searchsorted(BUCKETS_S, seconds)
             self.made += np.bincount(places, minlength=len(self.made))
             self.made_seconds += float(seconds.sum())

@@ -78,7 +78,7 @@ def summarise(records: Records) -> Summary:
         Errors among them are left out.
     """
     records = records[records["kind"] == DATA]
-    make = (records["made_ns"] - records["started_ns"]) / 1e9
+    make = records["work_ns"] / 1e9
     steps = step_seconds(records)
     wait, order, upload = waits(records)
     total = wait.sum() + steps.sum()

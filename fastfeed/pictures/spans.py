@@ -120,7 +120,7 @@ def made(records: Records) -> NDArray[np.bool_]:
 def make_seconds(records: Records) -> Seconds:
     """Return how long each batch took to make, in seconds; without those that nobody made."""
     known = records[made(records)]
-    return seconds(known, "made_ns") - seconds(known, "started_ns")
+    return np.asarray(known["work_ns"] / 1e9)
 
 
 @dataclass(frozen=True)

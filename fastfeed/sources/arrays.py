@@ -28,6 +28,8 @@ class ArraySource(Source):
         Of their rows.
     """
 
+    divisible = True
+
     def __init__(self, arrays: Tree, order: EpochOrder) -> None:
         self._arrays = arrays
         self._rows = RowNumbers(order)

@@ -130,11 +130,18 @@ class Source(ABC):
         None: any worker makes any item. n: worker k of n has its own stream.
     hooks_epochs : bool
         `start_epoch` must be called between two epochs, after every item of the first is made.
+    divisible : bool
+        `make` writes those rows of a batch that the item asks for, so that several workers can
+        make one.
+    slow : bool
+        What it makes may take so long that they should.
     """
 
     repeatable = True
     shards: int | None = None
     hooks_epochs = False
+    divisible = False
+    slow = False
 
     def descriptors(self) -> list[int]:
         """Return the file descriptors that worker processes get besides the pickled source. They

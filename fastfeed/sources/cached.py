@@ -23,7 +23,7 @@ from fastfeed.sources.samples import (
     SampleSource,
     collate,
     put_row,
-    row_spec,
+    row_layout,
     sample_leaf,
 )
 from fastfeed.structure import Layout, Tree, leaves, map_leaves
@@ -85,9 +85,10 @@ class PreparedSamples(KeepingSource, SampleSource):
         """
         samples = (self._kept(row, item) for row in rows.tolist())
         first = next(samples)
-        specs = map_leaves(lambda leaf: row_spec(leaf, item.batch_rows), first)
-        if self._stamp_of is None and not any(isinstance(spec, Objects) for spec in leaves(specs)):
-            self._layouts[item.batch_rows] = Layout.of(specs)
+        layout = row_layout(first, item.batch_rows)
+        has_objects = any(isinstance(leaf, Objects) for leaf in leaves(layout.skeleton))
+        if self._stamp_of is None and not has_objects:
+            self._layouts[item.batch_rows] = layout
         collate(itertools.chain([first], samples), item.rows, item, writer)
 
     def _transformed(self, row: int, item: Item) -> Tree:

@@ -133,6 +133,7 @@ class RowSource(KeepingSource):
     def __init__(self, reader: RowReader, order: EpochOrder, cache: Cache | None = None) -> None:
         self.items = reader
         self.cache = cache
+        self.divisible = self.slow = not reader.leaves_out
         self._rows = RowNumbers(order)
         self._most_rows = order.most_rows
         self._full = self._layout_of(order.most_rows)

@@ -28,6 +28,8 @@ from fastfeed.structure import (
     is_array,
     leaves,
     map_leaves,
+    pickle_note,
+    rebuild,
 )
 
 
@@ -40,6 +42,8 @@ class SampleSource(Source):
     order : EpochOrder
         Of the samples.
     """
+
+    divisible = slow = True
 
     def __init__(self, items: Any, order: EpochOrder) -> None:
         self.items = items
@@ -83,7 +87,7 @@ def collate(samples: Iterable[Tree], most: int, item: Item, writer: Writer) -> i
         return 0
     first = map_leaves(sample_leaf, first)
     batch_rows = item.batch_rows or most
-    layout = Layout.of(map_leaves(lambda leaf: row_spec(leaf, batch_rows), first))
+    layout = row_layout(first, batch_rows)
     batch = writer.reserve(layout)
     columns: list[Any] = [[] if isinstance(leaf, Objects) else leaf for leaf in leaves(batch)]
     rows = 0
@@ -101,6 +105,40 @@ def sample_leaf(value: Any) -> Any:
     if isinstance(value, (bool, int, float, complex)):
         return np.asarray(value)
     return as_leaf(value)
+
+
+def row_layout(sample: Tree, rows: int) -> Layout:
+    """Return the layout of a batch of samples like this one, named in its order.
+
+    In the slot they lie by their names: who makes other rows of the same batch goes by another
+    sample, which may name its parts in another order.
+    """
+    specs = map_leaves(lambda leaf: row_spec(leaf, rows), sample)
+    layout = Layout.of(by_name(specs))
+    skeleton = in_order_of(layout.skeleton, specs)
+    note = pickle_note(skeleton)
+    return Layout(skeleton, layout.data_bytes, note, layout.note if note != layout.note else b"")
+
+
+def by_name(tree: Tree) -> Tree:
+    """Return the tree with the names of its dicts in one order."""
+    children = children_of(tree)
+    if children is None:
+        return tree
+    if isinstance(tree, dict):
+        names = sorted(tree, key=lambda name: (type(name).__name__, repr(name)))
+        return {name: by_name(tree[name]) for name in names}
+    return rebuild(tree, [by_name(child) for child in children])
+
+
+def in_order_of(tree: Tree, pattern: Tree) -> Tree:
+    """Return the tree with the names of its dicts in the order of `pattern`, where they agree."""
+    children, patterns = children_of(tree), children_of(pattern)
+    if children is None or patterns is None or len(children) != len(patterns):
+        return tree
+    if isinstance(tree, dict) and isinstance(pattern, dict) and tree.keys() == pattern.keys():
+        return {name: in_order_of(tree[name], pattern[name]) for name in pattern}
+    return rebuild(tree, [in_order_of(*pair) for pair in zip(children, patterns, strict=True)])
 
 
 def row_spec(leaf: Any, capacity: int) -> Any:

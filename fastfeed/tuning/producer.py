@@ -177,7 +177,7 @@ class Run:
             begun = records["started_ns"] >= self._arrivals[0] * 1e9
             if begun.sum() >= FEWEST_BATCHES:
                 records = records[begun]
-        made: NDArray[np.float64] = (records["made_ns"] - records["started_ns"]) / 1e9
+        made: NDArray[np.float64] = records["work_ns"] / 1e9
         return made
 
     def _rate(self, made: NDArray[np.float64]) -> Interval:

@@ -4,16 +4,21 @@ A slot holds the arrays from its start on, each at a multiple of 64 bytes, and b
 Where that does not fit, the batch spills: it travels in a segment of its own, and the parent
 learns from it how large slots have to be. The first batches of a source always do, because nobody
 knows their size before; no other probing is needed.
+
+Of a batch in parts every worker writes its rows to the same slot; the first part's note is the
+note of all, and the others only say which one they expect. What a part has for itself (objects, an
+exception) spills, because the slot is no longer this worker's alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastfeed._core import DATA, EXCEPTION, NO_SEGMENT, Claim, Memory, Ring, views
-from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, leaf_bytes
+from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, is_leaf, leaf_bytes, leaves
 
 
 class Room(Protocol):
@@ -62,7 +67,7 @@ class SlotWriter:
         """Copy a finished batch into the slot and publish it."""
         like = self._layouts.pattern
         if like and self._limit and like.write(self._memory, self._base, self._limit, batch):
-            self._ring.publish(self._claim, DATA, like.data_bytes, like.data_bytes, like.note_bytes)
+            self._ring.publish(self._claim, DATA, like.data_bytes, like.note_bytes)
         else:
             self._write_anew(batch)
 
@@ -90,7 +95,10 @@ class SlotWriter:
 
     def commit(self, layout: Layout, failed: int = 0) -> None:
         """Write the note behind the arrays and publish."""
-        self._publish(DATA, layout.data_bytes, layout.note, failed)
+        if self._claim.parts > 1 and not self._spilled and has_objects(layout):
+            self._move(layout.data_bytes, layout.data_bytes + len(layout.note))
+        number = number_of(layout.common or layout.note) if self._claim.parts > 1 else 0
+        self._publish(DATA, layout.data_bytes, layout.note, failed, number)
 
     # -- called by the worker's loop --------------------------------------------------------
 
@@ -99,14 +107,19 @@ class SlotWriter:
         note = self._room.pack_failure(error, self._claim.sequence)
         self._spilled = False  # what was half written is of no use
         self.start(self._claim)
-        self._make_room(len(note))
+        if note and self._claim.parts > 1:
+            self._spill(len(note))
+        else:
+            self._make_room(len(note))
         self._publish(EXCEPTION, 0, note)
 
     # -- inside -----------------------------------------------------------------------------
 
     def _make_room(self, n_bytes: int) -> None:
-        if n_bytes <= self._limit - self._base:
-            return
+        if n_bytes > self._limit - self._base:
+            self._spill(n_bytes)
+
+    def _spill(self, n_bytes: int) -> None:
         self._memory = self._room.spill(n_bytes)
         self._base, self._limit = 0, len(self._memory)
         self._spilled = True
@@ -118,19 +131,30 @@ class SlotWriter:
             leaf = ArrayLeaf(offset, array.shape, array.dtype)
             np.copyto(views(self._memory, self._base, leaf, ArrayLeaf), array)
 
-    def _publish(self, kind: int, data_bytes: int, note: bytes, failed: int = 0) -> None:
+    def _publish(
+        self, kind: int, data_bytes: int, note: bytes, failed: int = 0, number: int = 0
+    ) -> None:
         if self._base + data_bytes + len(note) > self._limit:
             self._move(data_bytes, data_bytes + len(note))
-        if note:
+        claim = self._claim
+        if note and (self._spilled or not claim.part):
             self._memory.copy_in(self._base + data_bytes, note)
         if self._spilled:
-            self._room.send_spill(self._claim.sequence)
-        self._ring.publish(
-            self._claim, kind, data_bytes, data_bytes, len(note), self._spilled, failed
-        )
+            self._room.send_spill(claim.sequence)
+        self._ring.publish(claim, kind, data_bytes, len(note), self._spilled, failed, number)
 
     def _move(self, data_bytes: int, needed: int) -> None:
-        """Objects made the note larger than expected: take the arrays along to a larger place."""
+        """The note does not fit, or has no place in the slot: take the arrays along elsewhere."""
         written = memoryview(self._memory)[self._base : self._base + data_bytes]
-        self._make_room(needed)
+        self._spill(needed)
         self._memory.copy_in(0, written)
+
+
+def has_objects(layout: Layout) -> bool:
+    """Tell whether the note holds more than a description of arrays."""
+    return not all(map(is_leaf, leaves(layout.skeleton)))
+
+
+def number_of(note: bytes) -> int:
+    """Return 64 bits that are the same for the same note, in every process."""
+    return int.from_bytes(hashlib.blake2b(note, digest_size=8).digest(), "little")

@@ -28,7 +28,7 @@ void feed_fill(void *slot, const ff_claim *claimed, void (*half_way)(void)) {
 int feed_publish(ff_ring *ring, const ff_claim *claimed) {
   ff_result result = {.kind = FF_DATA,
                       .data_bytes = claimed->ticket.capacity,
-                      .note_offset = claimed->ticket.index,
+                      .layout = claimed->ticket.index,
                       .note_bytes = claimed->attempt};
   return ff_ring_publish(ring, claimed, &result);
 }
@@ -104,7 +104,7 @@ static bool post_one(consumer *c) {
 
 static void accept_data(consumer *c, const ff_batch *batch, uint32_t slot) {
   CHECK_EQ(batch->result.data_bytes, batch->ticket.capacity);
-  CHECK_EQ(batch->result.note_offset, batch->ticket.index);
+  CHECK_EQ(batch->result.layout, batch->ticket.index);
   CHECK_EQ(batch->result.note_bytes, batch->attempt);
   CHECK(holds(ff_slot_data(c->run->segment, slot), batch->ticket.index, batch->ticket.capacity));
   c->run->retried += batch->attempt > 0;

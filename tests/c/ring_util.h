@@ -48,7 +48,7 @@ static inline bool nothing_to_claim(ff_ring *ring, uint32_t worker) {
 /* The result tells which claim it was made under. */
 static inline void publish(ff_ring *ring, const ff_claim *claimed) {
   ff_result result = {.kind = FF_DATA, .data_bytes = claimed->ticket.index + 1000,
-                      .note_offset = 7, .note_bytes = 8};
+                      .layout = 7, .note_bytes = 8};
   REQUIRE(ff_ring_publish(ring, claimed, &result) == 0);
 }
 

@@ -29,7 +29,7 @@ static void a_ticket_passes_through_its_states(void) {
   CHECK(!memcmp(&batch.ticket, &claimed.ticket, sizeof batch.ticket));
   CHECK_EQ(batch.result.kind, FF_DATA);
   CHECK_EQ(batch.result.data_bytes, 1041);
-  CHECK_EQ(batch.result.note_offset, 7);
+  CHECK_EQ(batch.result.layout, 7);
   CHECK_EQ(batch.result.note_bytes, 8);
   CHECK_EQ(batch.sequence, 0);
   CHECK_EQ(batch.worker, 1);

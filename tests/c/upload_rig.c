@@ -59,10 +59,9 @@ static void make(rig *r, const ff_claim *claimed) {
   ff_result result = {.kind = rig_kind(r, index),
                       .spilled = rig_is_spilled(r, index),
                       .data_bytes = rig_bytes(r, index),
-                      .note_offset = r->plan.stride - 64,
                       .note_bytes = RIG_NOTE};
   if (result.kind == FF_DATA && !result.spilled) rig_fill(r, index, slot);
-  fill_note(index, slot + result.note_offset);
+  fill_note(index, slot + result.data_bytes);
   CHECK_EQ(ff_ring_publish(&r->ring, claimed, &result), 0);
 }
 
@@ -201,7 +200,7 @@ void rig_check(const rig *r, const ff_arrival *arrival) {
   CHECK_EQ(arrival->note != NULL, uploaded);
   const uint8_t *slot =
       (uint8_t *)ff_slot_data(r->segment, 0) + arrival->batch.ticket.offset;
-  const uint8_t *got = uploaded ? arrival->note : slot + arrival->batch.result.note_offset;
+  const uint8_t *got = uploaded ? arrival->note : slot + arrival->batch.result.data_bytes;
   CHECK(!memcmp(got, note, RIG_NOTE));
 }
 

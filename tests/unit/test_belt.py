@@ -49,8 +49,8 @@ class Line:
         claim = self.ring.claim(0, 0)
         self.segment.copy_in(claim.offset, np.full(2, claim.index))
         self.segment.copy_in(claim.offset + 64, note)
-        result = {"note_offset": 64, "note_bytes": len(note)} | result
-        self.ring.publish(claim, kind, 16, **result)
+        result = {"data_bytes": 64, "note_bytes": len(note)} | result
+        self.ring.publish(claim, kind, **result)
         return self.ring.take()
 
 
@@ -119,7 +119,7 @@ def test_a_usual_batch_is_opened_and_counted(line: Line) -> None:
     assert np.frombuffer(lease, np.int64)[:2].tolist() == [0, 0]
     belt = line.belt
     assert (belt.held, belt.due) == (3, 99)
-    assert line.totals() == (1, 16)
+    assert line.totals() == (1, 64)
     assert (line.segment.bound, line.segment.in_use) == (3, 4)
     del lease, opened
     assert line.segment.in_use == 3
@@ -131,8 +131,8 @@ UNUSUAL: dict[str, Callable[[Line], _core.Batch]] = {
     "another note": lambda line: line.make(b"two Numbers"),
     "a longer note": lambda line: line.make(NOTE + b"!"),
     "no note": lambda line: line.make(b""),
-    "a note beyond the slot": lambda line: line.make(note_offset=PAGE - len(NOTE) + 1),
-    "a note far away": lambda line: line.make(note_offset=2**64 - 1),
+    "a note beyond the slot": lambda line: line.make(data_bytes=PAGE - len(NOTE) + 1),
+    "a note far away": lambda line: line.make(data_bytes=2**64 - 1),
 }
 
 

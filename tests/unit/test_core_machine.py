@@ -114,7 +114,7 @@ class RingMachine(RuleBasedStateMachine):
         assert (batch.sequence, batch.index) == (expected.sequence, expected.index)
         assert (batch.epoch, batch.attempt) == (expected.epoch, expected.attempt)
         assert batch.worker == expected.owner
-        result = (batch.kind, batch.data_bytes, batch.note_offset, batch.note_bytes, batch.spilled)
+        result = (batch.kind, batch.data_bytes, batch.note_bytes, batch.spilled)
         assert result == expected.result
         assert batch.segment == (NO_SEGMENT if expected.slot is None else 5)
         if expected.slot is None:
@@ -132,7 +132,7 @@ class RingMachine(RuleBasedStateMachine):
         assert self.ring.cancel() == len(waiting)
         for ticket in waiting:
             ticket.state, ticket.owner = "ready", NO_WORKER
-            ticket.result = (CANCELLED, 0, 0, 0, False)
+            ticket.result = (CANCELLED, 0, 0, False)
 
     # -- workers ------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class RingMachine(RuleBasedStateMachine):
     def publish(self, which: int, kind: int, sizes: tuple[int, int]) -> None:
         filling = self.in_state("filling")
         ticket = filling[which % len(filling)]
-        ticket.result = (kind, sizes[0], sizes[0], sizes[1], ticket.slot is None)
+        ticket.result = (kind, sizes[0], sizes[1], ticket.slot is None)
         self.worker_ring.publish(ticket.claim, *ticket.result)
         ticket.state = "ready"
 
@@ -181,7 +181,7 @@ class RingMachine(RuleBasedStateMachine):
         assert self.ring.reclaim(worker, RETRIES) == len(held)
         for ticket in held:
             if ticket.attempt == RETRIES:
-                ticket.state, ticket.result = "ready", (CRASHED, 0, 0, 0, False)
+                ticket.state, ticket.result = "ready", (CRASHED, 0, 0, False)
             else:
                 ticket.state, ticket.owner = "open", NO_WORKER
                 ticket.attempt += 1

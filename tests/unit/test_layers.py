@@ -28,7 +28,7 @@ LAYERS = [
     "fastfeed.workers",
     "fastfeed.devices fastfeed.monitor",
     "fastfeed.autotune",
-    "fastfeed.passes fastfeed.slots fastfeed.schedule",
+    "fastfeed.passes fastfeed.parts fastfeed.slots fastfeed.schedule",
     "fastfeed.feed",
     "fastfeed.engine",
     "fastfeed.arguments fastfeed.resume",

@@ -68,6 +68,7 @@ def handed_out(
     records["asked_ns"] = records["answered_ns"] - round(wait_ms * MS)
     records["made_ns"] = records["answered_ns"]
     records["started_ns"] = records["made_ns"] - 30 * MS
+    records["work_ns"] = 30 * MS
     records["bytes"] = 1_000_000
     for name, value in parts.items():
         records[name] = value

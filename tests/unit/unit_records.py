@@ -39,6 +39,7 @@ def simulated(
         record["sequence"], record["worker"], record["bytes"] = ticket, worker, 4096
         record["epoch"], record["index"] = divmod(ticket, len(make_ms))
         _put(record, posted_ns=posted_at[ticket], started_ns=begin, made_ns=ready[ticket])
+        record["work_ns"] = record["made_ns"] - record["started_ns"]
         arrived = ready[ticket]
         if upload_ms:
             issued = max(copied, arrived)
