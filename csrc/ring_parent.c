@@ -84,16 +84,17 @@ static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
 }
 
 /* Is the batch finished of which the ready entry `sequence` is a part? Nobody writes to its slot
- * then. Parts before this one may have been taken already; those after it have not even been posted
- * where the entry still holds an earlier ticket. */
+ * then. Parts before this one may have been taken already, and their entries used again. */
 static bool is_finished(const ff_ring *ring, uint64_t sequence) {
   const ff_ticket *ticket = &entry_at(ring, sequence)->ticket;
-  uint64_t first = sequence - ticket->part;
-  for (uint32_t part = 0; part < ticket->parts; part++) {
-    uint64_t word = ff_load_acquire64(&entry_at(ring, first + part)->word); /* as is_ready() */
-    enum state state = word_state(word);
-    if (!same_ticket(word, first + part) || (state != READY && state != EMPTY)) return false;
+  uint64_t s = sequence - ticket->part, end = s + ticket->parts, word;
+  for (; s != sequence; s++) {
+    word = ff_load_acquire64(&entry_at(ring, s)->word); /* as is_ready() */
+    if (same_ticket(word, s) && (word_state(word) == OPEN || word_state(word) == FILLING))
+      return false;
   }
+  while (++s != end)
+    if (!is_ready(ring, s, &word)) return false;
   return true;
 }
 

@@ -18,13 +18,17 @@ static uint64_t content(uint64_t index, uint64_t place) {
 }
 
 void feed_fill(void *slot, const ff_claim *claimed, void (*half_way)(void)) {
-  uint64_t *words = slot, count = claimed->ticket.capacity / sizeof *words;
-  for (uint64_t i = 0; i < count; i++) {
-    if (i == count / 2 && half_way) half_way();
-    words[i] = content(claimed->ticket.index, i);
+  const ff_ticket *ticket = &claimed->ticket;
+  uint64_t *words = slot, count = ticket->capacity / sizeof *words;
+  uint64_t first = count * ticket->part / ticket->parts;
+  uint64_t end = count * (ticket->part + 1) / ticket->parts;
+  for (uint64_t i = first; i < end; i++) {
+    if (i == (first + end) / 2 && half_way) half_way();
+    words[i] = content(ticket->index, i);
   }
 }
 
+/* Parts that were made at different attempts do not agree, so such a batch comes part by part. */
 int feed_publish(ff_ring *ring, const ff_claim *claimed) {
   ff_result result = {.kind = FF_DATA,
                       .data_bytes = claimed->ticket.capacity,
@@ -52,7 +56,8 @@ typedef struct {
   feed *run;
   uint8_t *seen;   /* [batches]: how often an index was delivered */
   uint64_t *again; /* [n_entries]: cancelled, to be posted once more */
-  uint64_t n_again, next_index, next_cancel, n_posted, n_taken;
+  uint64_t n_again, next_index, next_cancel, n_posted, n_taken; /* tickets, the last two */
+  ff_batch *partial; /* [n_entries]: by the number of their first ticket, what came of them */
   kept_batch kept[MAX_KEPT];
   uint64_t n_kept; /* ever; the last `keep` of them are held */
 } consumer;
@@ -79,6 +84,8 @@ static void release_kept(consumer *c) {
   for (uint64_t i = 0; i < held; i++) check_and_release(c, c->kept[i]);
 }
 
+static uint32_t parts_of(const feed *run) { return run->plan.parts ? run->plan.parts : 1; }
+
 static bool post_one(consumer *c) {
   feed *run = c->run;
   uint32_t slot;
@@ -86,7 +93,8 @@ static bool post_one(consumer *c) {
   if (!c->n_again && c->next_index == run->plan.batches) return false;
   if (ff_slot_acquire(run->segment, &slot)) return false;
   uint64_t index = c->n_again ? c->again[c->n_again - 1] : c->next_index;
-  ff_ticket ticket = {.index = index, .offset = slot * stride, .capacity = stride};
+  ff_ticket ticket = {.index = index, .offset = slot * stride, .capacity = stride,
+                      .parts = (uint16_t)run->plan.parts};
   uint32_t worker =
       run->plan.addressed ? (uint32_t)(index % run->plan.n_workers) : FF_ANY_WORKER;
   if (ff_ring_post(&run->ring, &ticket, worker, &sequence)) {
@@ -94,7 +102,7 @@ static bool post_one(consumer *c) {
     return false;
   }
   CHECK_EQ(sequence, run->plan.first + c->n_posted);
-  c->n_posted++;
+  c->n_posted += parts_of(run);
   if (c->n_again)
     c->n_again--;
   else
@@ -105,18 +113,32 @@ static bool post_one(consumer *c) {
 static void accept_data(consumer *c, const ff_batch *batch, uint32_t slot) {
   CHECK_EQ(batch->result.data_bytes, batch->ticket.capacity);
   CHECK_EQ(batch->result.layout, batch->ticket.index);
-  CHECK_EQ(batch->result.note_bytes, batch->attempt);
   CHECK(holds(ff_slot_data(c->run->segment, slot), batch->ticket.index, batch->ticket.capacity));
   c->run->retried += batch->attempt > 0;
   c->run->delivered++;
   keep(c, (kept_batch){batch->ticket.index, slot});
 }
 
-static void accept(consumer *c, const ff_batch *batch) {
+/* A part that came by itself. With the last one it is joined to those before: true, a batch. */
+static bool gather(consumer *c, ff_batch *batch) {
+  const ff_ticket ticket = batch->ticket;
+  ff_batch *whole = &c->partial[(batch->sequence - ticket.part) % c->run->plan.n_entries];
+  CHECK(ticket.part < ticket.parts && ticket.parts == c->run->plan.parts);
+  if (ticket.part) {
+    CHECK_EQ(whole->sequence + ticket.part, batch->sequence);
+    CHECK_EQ(whole->ticket.index, ticket.index);
+    CHECK_EQ(whole->ticket.offset, ticket.offset);
+    ff_batch_join(whole, batch);
+  } else {
+    *whole = *batch;
+  }
+  *batch = *whole;
+  return ticket.part + 1 == ticket.parts;
+}
+
+static void accept_batch(consumer *c, const ff_batch *batch) {
   feed *run = c->run;
   uint32_t slot = (uint32_t)(batch->ticket.offset / ff_segment_stride(run->segment));
-  if (!run->plan.unordered) CHECK_EQ(batch->sequence, run->plan.first + c->n_taken);
-  c->n_taken++;
   if (batch->result.kind == FF_CANCELLED) {
     run->cancelled++;
     REQUIRE(c->n_again < run->plan.n_entries);
@@ -132,6 +154,16 @@ static void accept(consumer *c, const ff_batch *batch) {
   } else if (CHECK_EQ(batch->result.kind, FF_DATA)) {
     accept_data(c, batch, slot);
   }
+}
+
+static void accept(consumer *c, ff_batch batch) {
+  const feed *run = c->run;
+  bool whole = batch.ticket.parts == 1;
+  if (!run->plan.unordered) CHECK_EQ(batch.sequence, run->plan.first + c->n_taken);
+  if (batch.result.kind == FF_DATA) CHECK_EQ(batch.result.note_bytes, batch.attempt);
+  c->n_taken += whole ? parts_of(run) : 1;
+  c->run->pieces += !whole;
+  if (whole || gather(c, &batch)) accept_batch(c, &batch);
 }
 
 static void rest(uint64_t n_taken, uint32_t every) {
@@ -162,12 +194,13 @@ void feed_all(feed *run) {
   consumer c = {.run = run};
   c.seen = calloc(plan->batches, sizeof *c.seen);
   c.again = calloc(plan->n_entries, sizeof *c.again);
-  REQUIRE(c.seen && c.again && plan->keep <= MAX_KEPT && plan->keep < plan->n_slots);
+  c.partial = calloc(plan->n_entries, sizeof *c.partial);
+  REQUIRE(c.seen && c.again && c.partial && plan->keep <= MAX_KEPT && plan->keep < plan->n_slots);
   while (run->delivered + run->crashed < plan->batches) {
     ff_batch batch;
     while (post_one(&c)) continue;
     if (!take_one(&c, &batch)) continue;
-    accept(&c, &batch);
+    accept(&c, batch);
     watchdog_pat();
     rest(c.n_taken, plan->slow_every);
     cancel_now_and_then(&c);
@@ -178,6 +211,7 @@ void feed_all(feed *run) {
   CHECK_EQ(c.n_taken, c.n_posted);
   free(c.seen);
   free(c.again);
+  free(c.partial);
 }
 
 /* -- opening and closing --------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ typedef struct {
   uint32_t keep;         /* batches that the consumer holds on to */
   uint32_t cancel_every; /* after so many batches everything unclaimed is withdrawn; 0: never */
   uint32_t slow_every;   /* after so many batches the consumer rests; 0: never */
+  uint32_t parts;        /* of each batch, in different hands; 0: one */
   bool unordered;
   bool addressed;    /* tickets go to the workers in turn */
   uint64_t batches;
@@ -36,6 +37,7 @@ typedef struct {
   void *context;
   /* What came out. */
   uint64_t delivered, crashed, cancelled, retried;
+  uint64_t pieces; /* parts that came by themselves */
 } feed;
 
 /* `stride` bytes a slot, all of which a worker fills. */

@@ -56,6 +56,15 @@ static const variant variants[] = {
     {.plan = {.name = "fault points, giving up", .n_workers = 3, .n_entries = 16, .n_slots = 10,
               .batches = 8000},
      .stride = 4096, .max_retries = 0, .suicide_one_in = 24},
+    {.plan = {.name = "fault points, parts", .n_workers = 3, .n_entries = 16, .n_slots = 10,
+              .keep = 2, .parts = 3, .batches = 12000},
+     .stride = 4096, .max_retries = ALWAYS, .suicide_one_in = 24},
+    {.plan = {.name = "parts, unordered", .n_workers = 4, .n_entries = 8, .n_slots = 8,
+              .parts = 2, .unordered = true, .cancel_every = 50, .batches = 12000},
+     .stride = 4096, .max_retries = ALWAYS, .suicide_one_in = 40, .murder_every_us = 1000},
+    {.plan = {.name = "parts, giving up", .n_workers = 3, .n_entries = 16, .n_slots = 10,
+              .parts = 4, .batches = 3000},
+     .stride = 4096, .max_retries = 0, .suicide_one_in = 24},
     {.plan = {.name = "killed from outside", .n_workers = 3, .n_entries = 16, .n_slots = 10,
               .keep = 2, .batches = 20000},
      .stride = 65536, .max_retries = ALWAYS, .murder_every_us = 400},
@@ -226,6 +235,7 @@ static void check_and_print(const crew *c, uint64_t suicides_before) {
   bool gives_up = c->variant->max_retries == 0;
   CHECK((run->crashed > 0) == gives_up);
   CHECK((run->retried > 0) == !gives_up);
+  CHECK((run->pieces > 0) == (run->plan.parts > 1));
   if (c->variant->murder_every_us)
     CHECK(c->killed > suicides() - suicides_before);
   else
