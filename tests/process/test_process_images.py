@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,17 @@ def test_the_fingerprint_sees_another_file(tmp_path):
     before = images([tmp_path / "a.png"], class_mode=None).fingerprint()
     (tmp_path / "a.png").write_bytes(b"other")
     assert images([tmp_path / "a.png"], class_mode=None).fingerprint() != before
+
+
+def noisy(image):
+    """Draws from the global numbers, as a user's function does."""
+    return image + np.random.random() + random.random()
+
+
+def test_a_user_s_own_function_may_draw_random_numbers(table):
+    pictures = source(table, target_size=(4, 4), preprocessing_function=noisy, batch_size=4)
+    ones, others = (received(pictures, workers=workers) for workers in (1, 2))
+    assert_same(ones, others)
+    plain = received(source(table, target_size=(4, 4)), epochs=1, workers=0)[0]
+    added = [[float((epoch[n] - plain[n]).mean()) for n in range(N)] for epoch in ones]
+    assert len(set(np.round(added, 3).ravel())) > 1.8 * N  # another for each picture and epoch
