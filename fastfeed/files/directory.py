@@ -80,7 +80,7 @@ class Folder:
 
     def stamp(self, index: int) -> int:
         """Return what changes when a sample's file is written, for a cache on disk."""
-        return stamp_of(str(self.path(index)))
+        return stamp_of(self.path(index))
 
     def fingerprint(self) -> str:
         """Name the folder and its files; to look at each of a million would take seconds."""
