@@ -70,20 +70,17 @@ def find_in_table(
         class_indices = indices_of(labels, classes)
         kept, numbers = class_numbers(labels, class_indices)
         rows = rows[kept]
-    if not len(part_of(rows, split)):
+    rows, numbers = part_of(rows, split), part_of_numbers(numbers, split)
+    if not len(rows):
         raise nothing_left(table, split, classes)
+    if split is not None and class_indices is not None:
+        warn_of_absent_classes(numbers, class_indices)
     values = None
     if class_mode in ("raw", "multi_output"):
         values = [value_array(column, table.where)[rows] for column in table.columns]
-        values = [part_of(value, split) for value in values]
-    return Found(
-        directory=directory,
-        names=Names([table.names[row] for row in part_of(rows, split)]),
-        numbers=part_of_numbers(numbers, split),
-        class_indices=class_indices,
-        values=values,
-        weights=None if table.weights is None else part_of(table.weights[rows], split),
-    )
+    names = Names([table.names[row] for row in rows])
+    weights = None if table.weights is None else table.weights[rows]
+    return Found(directory, names, numbers, class_indices, values, weights)
 
 
 # -- which rows -----------------------------------------------------------------------------
@@ -119,6 +116,19 @@ def nothing_left(table: Table, split: Split | None, classes: Sequence[str] | Non
     if split is not None:
         reasons.append(f"the split takes those from {split[0]:.0%} to {split[1]:.0%}")
     return SourceError(f"None of {len(table.names)} pictures is left: {'; '.join(reasons)}.")
+
+
+def warn_of_absent_classes(numbers: Any, class_indices: dict[str, int]) -> None:
+    """Warn of a split that leaves classes out, because the rows are sorted by class."""
+    present = set(np.unique(numbers.numbers if isinstance(numbers, Several) else numbers).tolist())
+    absent = [name for name, number in class_indices.items() if number not in present]
+    if absent:
+        warnings.warn(
+            f"This subset has no picture of {len(absent)} of {len(class_indices)} classes: "
+            f"{', '.join(absent[:5])}. The split cuts the rows in their order; shuffle them once, "
+            "always alike: frame.sample(frac=1, random_state=0).",
+            stacklevel=6,  # the line that calls images
+        )
 
 
 # -- classes --------------------------------------------------------------------------------

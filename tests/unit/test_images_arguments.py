@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -228,6 +229,17 @@ def test_files_that_are_not_there_are_left_out_and_told(folder):
 def test_classes_that_nobody_has(folder):
     message = refused(files_of(folder), labels=["a"] * 5, classes=["b"])
     assert "their labels must be among classes=['b']" in message
+
+
+def test_a_split_that_leaves_classes_out_is_told(folder):
+    pairs = [(file, file.split(os.sep)[-2]) for file in files_of(folder)]
+    with pytest.warns(UserWarning, match="no picture of 1 of 2 classes: dogs.*sample") as caught:
+        images(pairs, validation_split=0.4, subset="validation")
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mixed = pairs[::-2] + pairs[::2]
+        assert images(mixed, validation_split=0.5, subset="training").n == 3
 
 
 # -- DataFrames ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from unit_images import (
 from fastfeed import images
 
 FLOW = {"target_size": (24, 20), "batch_size": 4, "shuffle": False}
+MOVED = {"rotation_range": 9, "brightness_range": (0.5, 1.5)}
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,7 @@ def test_subsets_are_those_of_keras(folder, split):
     ids=str,
 )
 @pytest.mark.parametrize("subset", [None, "validation"])
+@pytest.mark.filterwarnings("ignore:This subset has no picture")  # the rows are sorted by class
 def test_a_dataframe_gives_what_keras_gives(folder, frame, columns, subset):
     generator = {"rescale": 1 / 255} | ({"validation_split": 0.4} if subset else {})
     flow = FLOW | columns | {"directory": str(folder), "subset": subset, "batch_size": 2}
@@ -222,3 +224,26 @@ def test_the_short_way_to_a_small_picture_gives_nearly_the_same(tmp_path):
     difference = np.abs(plain - fast)
     assert 0 < difference.max() < 16
     assert difference.mean() < 2
+
+
+@pytest.mark.parametrize("color_mode", ["rgb", "rgba", "grayscale"])
+@pytest.mark.parametrize("more", [{}, MOVED], ids=str)
+def test_every_layout_and_dtype_holds_the_same_pictures(folder, color_mode, more):
+    options = {
+        "color_mode": color_mode,
+        "target_size": (20, 30),
+        "random_resized_crop": True,
+        "interpolation": "bilinear",
+        "horizontal_flip": True,
+        "class_mode": None,
+    } | more
+    expected = images(folder, dtype="uint8", **options)[0]
+    assert expected.shape == (15, 20, 30, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode])
+    assert expected.std() > 20
+    first = images(folder, dtype="uint8", data_format="channels_first", **options)[0]
+    np.testing.assert_array_equal(first.transpose(0, 2, 3, 1), expected)
+    for dtype in ("float16", "float32", "float64"):
+        found = images(folder, dtype=dtype, **options)[0]
+        assert found.dtype == dtype
+        # what lies between pixels is rounded in bytes before its brightness, in floats after it
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2 if more else 0)
