@@ -23,7 +23,7 @@ import numpy as np
 
 from fastfeed.errors import ArgumentError, ImageError
 from fastfeed.imaging.colors import CHANNELS, Image, from_opencv
-from fastfeed.imaging.formats import Broken, Buffer, check_png, format_of, orientation_of, upright
+from fastfeed.imaging.formats import CHECKS, Broken, Buffer, format_of, orientation_of, upright
 from fastfeed.imaging.jpeg import decode_jpeg, decoded_size
 
 ColorMode = Literal["rgb", "rgba", "grayscale"]
@@ -194,8 +194,8 @@ def _decoded(
         image = decode_jpeg(data, color_mode, least, fast)
         if image is not None:
             return image
-    if kind == "PNG":
-        check_png(data)
+    if kind in CHECKS:
+        CHECKS[kind](data)
     pixels = _by_opencv(data)
     if pixels is None or _loses_alpha(data, kind, pixels, color_mode):
         return _by_pillow(data, kind, color_mode)

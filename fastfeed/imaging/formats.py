@@ -21,6 +21,8 @@ MAGIC = {
     "TIFF (big-endian)": b"MM\0*",
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
 }
+MOST_PIXELS = 2 * 89_478_485
+"""Pillow refuses more, too: a damaged header would cost gigabytes and minutes."""
 EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
@@ -42,6 +44,18 @@ def format_of(data: Buffer) -> str | None:
     if head[4:12] in (b"ftypavif", b"ftypavis"):
         return "AVIF"
     return next((name for name, magic in MAGIC.items() if head.startswith(magic)), None)
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse more pixels than any image for training has.
+
+    Raises
+    ------
+    Broken
+        There are more.
+    """
+    if height * width > MOST_PIXELS:
+        raise Broken(f"its header speaks of {width} x {height} pixels, which must be damage")
 
 
 def orientation_of(data: Buffer) -> int:
@@ -117,9 +131,16 @@ def _chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
         at += 12 + length  # a checksum of 4 bytes ends each
 
 
+def check_gif(data: Buffer) -> None:
+    """Look at the size in the header, as `check_size` does."""
+    if len(data) >= 10:  # whether the rest is there the decoder sees
+        width, height = struct.unpack_from("<HH", data, 6)
+        check_size(height, width)
+
+
 def check_png(data: Buffer) -> None:
-    """Look whether all chunks of a PNG file are there: for a wrong length OpenCV takes memory, up
-    to 4 GiB, before it notices.
+    """Look at the size, and whether all chunks are there: for a wrong length OpenCV takes memory,
+    up to 4 GiB, before it notices.
 
     Raises
     ------
@@ -129,6 +150,9 @@ def check_png(data: Buffer) -> None:
     for kind, start, end in _chunks(data):
         if kind == b"IHDR" and zlib.crc32(data[start - 4 : end]) != _checksum(data, end):
             raise Broken("its PNG header is damaged")
+        if kind == b"IHDR":
+            width, height = struct.unpack_from(">II", data, start)
+            check_size(height, width)
         if kind == b"IEND":
             return
     raise Broken("the PNG data end too early, as if a copy was interrupted")
@@ -147,6 +171,8 @@ def _in_webp(data: Buffer) -> Iterator[bytes]:
         at += 8 + length + length % 2
 
 
+CHECKS = {"PNG": check_png, "GIF": check_gif}
+"""What is looked at before OpenCV gets files of these formats."""
 PARTS = {"JPEG": _in_jpeg, "PNG": _in_png, "WebP": _in_webp}
 """Where the EXIF data are in a file of each format."""
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from fastfeed.imaging.colors import Image, from_inks, from_rgb
-from fastfeed.imaging.formats import START_OF_SCAN, Broken, Buffer, jpeg_segments
+from fastfeed.imaging.formats import START_OF_SCAN, Broken, Buffer, check_size, jpeg_segments
 
 _memory = threading.local()
 
@@ -75,6 +75,7 @@ def decode_jpeg(
     if known is None:
         return None
     height, width, space = known
+    check_size(height, width)
     by = _divisor(height, width, least)
     options: dict[str, Any] = {"fastdct": fast, "fastupsample": fast, "strict": True}
     if rows is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -63,6 +65,30 @@ def test_bad_bytes_in_the_middle_are_passed_over_as_by_pillow() -> None:
     damaged = data[:middle] + b"\xff\xd0" * 8 + data[middle + 16 :]
     np.testing.assert_array_equal(decode(damaged), by_pillow(damaged))
     assert (decode(damaged) != decode(data)).any()
+
+
+def claiming(kind: str, width: int, height: int) -> bytes:
+    """A file whose header says that it has this size."""
+    data = bytearray(FILES[kind])
+    if kind == "PNG":
+        struct.pack_into(">II", data, 16, width, height)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    elif kind == "GIF":
+        struct.pack_into("<HH", data, 6, width, height)
+    elif kind == "BMP":
+        struct.pack_into("<ii", data, 18, width, height)
+    else:
+        frame = data.index(b"\xff\xc2" if kind.startswith("progressive") else b"\xff\xc0")
+        struct.pack_into(">HH", data, frame + 5, height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "PNG", "GIF", "BMP"])
+def test_a_header_that_claims_more_than_memory_holds(kind: str) -> None:
+    with pytest.raises(ImageError, match=r"30500 x 30000 pixels, which|exceeds limit"):
+        decode(claiming(kind, 30500, 30000))
+    with pytest.raises(Pillow.DecompressionBombError):
+        by_pillow(claiming(kind, 30500, 30000))
 
 
 def test_bytes_behind_the_end_do_no_harm() -> None:
