@@ -38,8 +38,9 @@ def webdataset(
     map : callable
         Called with each decoded sample, a tuple: for example to resize images to one shape.
     shuffle : int
-        Samples come in random order out of a buffer of so many, and shards in random order; other
-        ones each epoch. 0: as they lie in the shards.
+        Samples come in random order out of a buffer of so many, and shards in random order: other
+        ones each epoch, the same in each run with the same ``Loader(seed=...)``, but for threads,
+        whose random numbers nobody seeds. 0: as they lie in the shards.
 
     Returns
     -------

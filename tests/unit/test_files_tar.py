@@ -103,6 +103,23 @@ def test_shuffled_otherwise_each_epoch_and_alike_in_each_run(urls: str) -> None:
     assert epochs(1) == first != epochs(2)
 
 
+def test_a_resumed_epoch_goes_on_where_it_was_left(urls: str) -> None:
+    def loader() -> Loader:
+        shards = webdataset(urls, ["cls"], shuffle=6)
+        return Loader(shards, batch_size=1, workers=0, seed=1)
+
+    with loader() as first:
+        whole = [[batch[0].item() for batch in first] for _ in range(2)]
+    with loader() as left:
+        assert len(list(left)) == 6
+        batches = iter(left)
+        assert [next(batches)[0].item() for _ in range(4)] == whole[1][:4]
+        state = left.state_dict()
+    with loader() as resumed:
+        resumed.load_state_dict(state)
+        assert [batch[0].item() for batch in resumed] == whole[1][4:]
+
+
 def test_shards_are_found_from_another_folder(urls: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(urls).parent)
     shards = webdataset([Path("1.tar"), "0.tar"], ["cls"])
