@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from fastfeed.errors import ArgumentError, StateMismatch
 from fastfeed.keras.epochs import Epochs, Trail
 from fastfeed.keras.late import LateCallback
@@ -173,7 +171,7 @@ class LoaderCheckpoint(LateCallback):
                 "model has none: compile it with one.",
                 "optimizer=None",
             )
-        return int(np.asarray(optimizer.iterations))
+        return int(optimizer.iterations.numpy())
 
     def _save(self, epoch: int) -> None:
         """Save the state, and with which of Keras's epochs it goes on."""
