@@ -10,10 +10,11 @@ import pytest
 from docs_pages import ROOT, blocks
 from script_process import ScriptProcess
 
-PAGES = ["files.md", "generators.md", "images.md", "sources.md"]
+PAGES = ["cache.md", "files.md", "generators.md", "images.md", "sources.md"]
 
 THREE_EPOCHS = r"epoch 1: .*\nepoch 2: .*\nepoch 3: .*\n"
 EXAMPLES = {
+    "cache.py": r"(epoch \d: .*; cache: \d+ samples, .* found, \d+ made\n){3}",
     "files_formats.py": r"128 pictures.*\nformat.*\n(.{32,}\d\.\d +[\d,]+ +[\d,]+\n){6}",
     "fill.py": THREE_EPOCHS,
     "generators.py": THREE_EPOCHS,
