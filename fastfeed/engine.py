@@ -120,7 +120,7 @@ class Engine:
         count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
         collect = (lambda: gc.collect(0)) if target.framework == "torch" else None
         self._slots = Slots(count, self._pool, self._belt, collect, self._uploads or self._pinning)
-        schedule = self._make_schedule(plan_)
+        schedule = self._make_schedule(plan_, tickets)
         self.feed = Feed(
             self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
         )
@@ -183,12 +183,13 @@ class Engine:
             room=lambda: slots.count - slots.kept,
         )
 
-    def _make_schedule(self, plan_: Plan) -> Schedule:
+    def _make_schedule(self, plan_: Plan, tickets: int) -> Schedule:
         source = plan_.source
         if source.shards is not None:
             return StreamSchedule(source.shards)
         if isinstance(source, MappedSource):
-            return MappedSchedule(source.supply, outstanding=lambda: self._belt.held)
+            window = 0 if self.view.ordered else 2 * UNORDERED_SLACK * tickets
+            return MappedSchedule(source.supply, lambda: self._belt.held, window)
         return IndexSchedule(
             plan_.order,
             may_cross=functools.partial(may_cross, source, self._ring),

@@ -218,11 +218,14 @@ class MappedSchedule:
         Pulls the items.
     outstanding : callable
         Returns how many tickets were posted whose batches were not handed out.
+    window : int
+        Among how many of the last tickets these are; 0: they are the last ones.
     """
 
-    def __init__(self, supply: Supply, outstanding: Callable[[], int]) -> None:
+    def __init__(self, supply: Supply, outstanding: Callable[[], int], window: int) -> None:
         self._supply = supply
         self._outstanding = outstanding
+        self._window = window
         self._resumed = (0, 0)
         self._epoch = 0
         self._count = 0
@@ -246,6 +249,7 @@ class MappedSchedule:
             if self._last_posted or self._outstanding():
                 return None
             self._last_posted = True
+            self._supply.put_none(self._epoch, self._count)
         ticket = Run(self._epoch, self._count, 1, position=self.reached(self._epoch, self._count))
         self._count += 1
         return ticket
@@ -254,8 +258,9 @@ class MappedSchedule:
         """Lay down the items of the next ticket. What the generator raises ends the epoch, and is
         heard of when the batches before have been handed out; Ctrl-C at once.
         """
+        oldest = self._count - max(self._outstanding(), self._window)
         try:
-            self._has_more = self._supply.put(self._epoch, self._count)
+            self._has_more = self._supply.put(self._epoch, self._count, oldest)
         except Exception as error:
             self._has_more, self._error = False, error
         except BaseException:

@@ -20,12 +20,15 @@ LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
 
 PLACE_BYTES = 1 << 32
-PLACES = 1 << 16
-"""In one epoch, in turn: as many as there can be tickets on their way."""
+PLACES = 1 << 25
+"""In one epoch, in turn: many more than there can be tickets on their way."""
 EPOCHS = 64
 """After so many, places are used again: a worker that is still at work on an epoch that was left
 finds nothing, rather than another epoch's items."""
 HEAD = 8
+PAGE = 4096
+FREE_AT = 4 << 20
+"""So many bytes are written before pages are given back: that takes as long as ten items."""
 FIRST_LOOK = 4096
 """Bytes that are read at once: all of most items."""
 LARGE = 1 << 20
@@ -37,16 +40,16 @@ PUNCH = 0x01 | 0x02
 class Shelf(Protocol):
     """Where light items wait for their worker."""
 
-    def put(self, epoch: int, index: int, items: Any) -> None:
-        """Lay down what a ticket needs, before it is posted. Parent only."""
+    def put(self, epoch: int, index: int, items: Any, oldest: int) -> None:
+        """Lay down what a ticket needs, before it is posted; tickets before `oldest` need theirs no
+        more. Parent only.
+        """
 
     def clear(self) -> None:
         """Take everything away: tickets of an epoch that was left find nothing. Parent only."""
 
     def take(self, epoch: int, index: int) -> Any:
-        """Return what a ticket needs; None if it is not there. What this worker took before is not
-        needed any more: its batch was published.
-        """
+        """Return what a ticket needs; None if it is not there: its epoch was left."""
 
     def descriptors(self) -> list[int]:
         """Return what worker processes reach the shelf by."""
@@ -66,7 +69,7 @@ class LocalShelf:
     def __init__(self) -> None:
         self._items: dict[tuple[int, int], Any] = {}
 
-    def put(self, epoch: int, index: int, items: Any) -> None:
+    def put(self, epoch: int, index: int, items: Any, oldest: int) -> None:
         """Lay items down as they are."""
         self._items[epoch, index] = items
 
@@ -92,7 +95,8 @@ class LocalShelf:
 
 class SharedShelf:
     """For worker processes: a memfd of which only the pages that are written take up memory, so
-    each ticket has a place of 4 GiB at an offset of its own and nobody keeps books of them.
+    each ticket has a place of 4 GiB at an offset of its own. The parent alone gives pages back: a
+    worker might do so late, when the place is another ticket's.
 
     Pickled without the descriptor, which comes by `adopt`.
     """
@@ -102,34 +106,48 @@ class SharedShelf:
 
     def _own(self, fd: int) -> None:
         self._fd = fd
-        self._taken = -1  # where the item lies that this worker has in its hands
+        self._freed = 0  # of these tickets of the epoch the pages were given back
+        self._kept_bytes = 0  # that were written since then
         self.close = weakref.finalize(self, os.close, fd)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def put(self, epoch: int, index: int, items: Any) -> None:
+    def put(self, epoch: int, index: int, items: Any, oldest: int) -> None:
         """Pickle items and write them to their place.
 
         Raises
         ------
         SourceError
-            If they cannot be pickled, or are too large.
+            If they cannot be pickled.
         OutOfMemory
             If there is not enough memory.
         """
         packed = pack(items)
-        if len(packed) > LARGE:
-            self._require_room(len(packed))
+        size = len(packed)
+        if size > LARGE:
+            self._require_room(size)
         place = place_of(epoch, index)
-        body = memoryview(packed)
+        body = memoryview(size.to_bytes(HEAD, "little") + packed)
         written = 0
         try:
             while written < len(body):
-                written += os.pwrite(self._fd, body[written:], place + HEAD + written)
-            os.pwrite(self._fd, len(body).to_bytes(HEAD, "little"), place)
+                written += os.pwrite(self._fd, body[written:], place + written)
         except OSError as error:
-            raise no_room(error, len(body)) from error
+            raise no_room(error, size) from error
+        self._free(epoch, oldest, max(size, PAGE))
+
+    def _free(self, epoch: int, oldest: int, added: int) -> None:
+        """Give the pages of items back that no ticket from `oldest` on needs, from time to time."""
+        self._kept_bytes += added
+        if self._kept_bytes < FREE_AT:
+            return
+        self._kept_bytes = 0
+        while self._freed < oldest:
+            count = min(oldest - self._freed, PLACES - self._freed % PLACES)
+            # Of no consequence if it fails: the pages go when the epoch is over.
+            LIBC.fallocate(self._fd, PUNCH, place_of(epoch, self._freed), count * PLACE_BYTES)
+            self._freed += count
 
     def _require_room(self, size: int) -> None:
         if size > PLACE_BYTES - HEAD or size > headroom(LIMITS):
@@ -141,18 +159,17 @@ class SharedShelf:
 
     def clear(self) -> None:
         """Give all pages back."""
+        self._freed = self._kept_bytes = 0
         if self.close.alive:
             os.ftruncate(self._fd, 0)
 
     def take(self, epoch: int, index: int) -> Any:
-        """Read items, and give back the pages of those that this worker took before."""
-        self._drop_taken()
+        """Read items."""
         place = place_of(epoch, index)
         start = os.pread(self._fd, FIRST_LOOK, place)
         size = int.from_bytes(start[:HEAD], "little")
         if not size:  # past the end of what was written, or a hole
             return None
-        self._taken = place
         parts, got = [start[HEAD : HEAD + size]], min(len(start) - HEAD, size)
         while got < size:
             parts.append(os.pread(self._fd, size - got, place + HEAD + got))
@@ -160,12 +177,6 @@ class SharedShelf:
                 return None  # taken away meanwhile
             got += len(parts[-1])
         return pickle.loads(b"".join(parts) if len(parts) > 1 else parts[0])
-
-    def _drop_taken(self) -> None:
-        if self._taken >= 0:
-            # Of no consequence if it fails: the pages go when the epoch is over.
-            LIBC.fallocate(self._fd, PUNCH, self._taken, PLACE_BYTES)
-            self._taken = -1
 
     def descriptors(self) -> list[int]:
         """Return the memfd."""

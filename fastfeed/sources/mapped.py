@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from fastfeed.errors import ArgumentError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
 from fastfeed.sources.light import Shelf
 from fastfeed.sources.samples import collate
@@ -184,12 +184,18 @@ class Supply:
         self._items = iter(source if hasattr(source, "__iter__") else source())
         next(itertools.islice(self._items, position, position), None)
 
-    def put(self, epoch: int, index: int) -> bool:
-        """Pull the items of the next ticket; False if there are none left."""
+    def put(self, epoch: int, index: int, oldest: int) -> bool:
+        """Pull the items of the next ticket; False if there are none left. Of tickets before
+        `oldest` the batches have been handed out.
+        """
         items = self._share.of(list(itertools.islice(self._items, self._share.step)))
         if items:
-            self._shelf.put(epoch, index, items)
+            self._shelf.put(epoch, index, items, oldest)
         return bool(items)
+
+    def put_none(self, epoch: int, index: int) -> None:
+        """Say to the worker of this ticket that there are no more."""
+        self._shelf.put(epoch, index, [], index)
 
     def close(self) -> None:
         """Close the generator, unless it is the user's own, and forget what it gave."""
@@ -242,9 +248,11 @@ class MappedSource(Source):
         self._shelf.close()
 
     def make(self, item: Item, writer: Writer) -> None:
-        """Apply the function; a ticket without items says that there are no more."""
+        """Apply the function; a ticket for no items says that there are no more."""
         light = self._shelf.take(item.epoch, item.index)
         if light is None:
+            raise SourceError(f"The items of index {item.index} (epoch {item.epoch}) are gone.")
+        if not light:
             raise EndOfItems
         numbers = self._share.numbers(item.position)
         made = (self._call(one, number, item) for one, number in zip(light, numbers, strict=False))
