@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench import (
+    cache,
     look_ahead,
     records_cost,
     shapes,
@@ -172,6 +173,16 @@ def test_shuffled_rows_that_are_wrong_are_noticed() -> None:
     ):
         with pytest.raises(AssertionError, match=words):
             source_rows.check(batches, arrays)
+
+
+def test_cache(tmp_path: Path) -> None:
+    size = {**cache.SIZES[0], "rows": 1024, "epochs": 2}
+    cells = [cache.Cell(way, **size) for way in (cache.ARRAYS, cache.MEMORY, cache.DISK)]
+    found = page(tmp_path, cache, cells, cache.measure)
+    assert "samples of 3,072 B | >= 0.8 x | " in found
+    for cell in cells:
+        ((_, second, _, later, _),) = rows(found, f"| {cell.name} ")
+        assert min(float(speed.replace(",", "")) for speed in (second, later)) > 0
 
 
 def test_watching(tmp_path: Path) -> None:

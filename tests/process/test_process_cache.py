@@ -39,9 +39,10 @@ def samples_of(cache: Cache, length: int) -> int:
     return sum(kept is not None for kept in found)
 
 
-def test_what_one_worker_made_none_makes_again(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize("rows", [True, False])
+def test_what_one_worker_made_none_makes_again(tmp_path: Path, option: str, rows: bool) -> None:
     source = Slow(tmp_path / "made")
-    with loader_of(source, option, workers=3) as loader:
+    with loader_of(source, option, workers=3, rows=rows) as loader:
         check_epoch(loader, 120)
         assert eventually(lambda: loader._source.cache.use().samples == 120)
         check_epoch(loader, 120)  # some were asked for before the first epoch's end
