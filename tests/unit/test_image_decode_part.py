@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 from unit_pixels import file_of, photograph, tagged
 
 from fastfeed.errors import ArgumentError, ImageError
-from fastfeed.imaging.decode import Part, decode, decode_part
+from fastfeed.imaging.decode import decode, decode_part
 from fastfeed.imaging.jpeg import top_of
+from fastfeed.imaging.resize import Box
 
 PHOTO = photograph(203, 170)
 INKS = np.array(Pillow.fromarray(PHOTO).convert("CMYK"))
@@ -36,7 +37,7 @@ FILES = {
 CUT = {name for name in FILES if name not in ("progressive", "PNG", "turned")}
 
 
-def taking(part: Part) -> Callable[[int, int], Part]:
+def taking(part: Box) -> Callable[[int, int], Box]:
     """A function that draws this part, whatever the size."""
     return lambda height, width: part
 
@@ -50,12 +51,12 @@ def test_every_part_is_as_in_the_whole(kind: str, data: st.DataObject) -> None:
     fast = data.draw(st.booleans())
     whole = decode(FILES[kind], mode, least, fast=fast)
 
-    def draw(height: int, width: int) -> Part:
+    def draw(height: int, width: int) -> Box:
         assert (height, width) == whole.shape[:2]
         top = data.draw(st.integers(0, height - 1))
         left = data.draw(st.integers(0, width - 1))
         down, across = st.integers(1, height - top), st.integers(1, width - left)
-        return top, left, data.draw(down), data.draw(across)
+        return Box(top, left, data.draw(down), data.draw(across))
 
     image, (top, left, height, width) = decode_part(FILES[kind], draw, mode, least, fast=fast)
     np.testing.assert_array_equal(
@@ -66,7 +67,7 @@ def test_every_part_is_as_in_the_whole(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_the_rows_below_are_not_decoded_where_that_is_possible(kind: str) -> None:
-    image, part = decode_part(FILES[kind], taking((10, 0, 50, 20)))
+    image, part = decode_part(FILES[kind], taking(Box(10, 0, 50, 20)))
     assert part == (10, 0, 50, 20)
     assert (image.shape[0] < 80) == (kind in CUT)
 
@@ -83,11 +84,11 @@ def test_a_file_that_ends_early_is_noticed_below_the_part(tmp_path: Path) -> Non
     path = tmp_path / "cut.jpg"
     path.write_bytes(FILES["4:2:0"][:-300])
     with pytest.raises(ImageError, match=f"{path}.*end too early"):
-        decode_part(path, taking((0, 0, 8, 8)))
+        decode_part(path, taking(Box(0, 0, 8, 8)))
 
 
 def test_bytes_behind_the_end_do_no_harm() -> None:
-    image, _ = decode_part(FILES["4:2:0"] + b"from a camera", taking((0, 0, 8, 8)))
+    image, _ = decode_part(FILES["4:2:0"] + b"from a camera", taking(Box(0, 0, 8, 8)))
     np.testing.assert_array_equal(image, decode(FILES["4:2:0"]))
 
 
@@ -97,7 +98,7 @@ def test_bad_bytes_are_passed_over_in_the_same_way() -> None:
     damaged = data[:middle] + b"\xff\xd0" * 8 + data[middle + 16 :]
     whole = decode(damaged)
     for rows in (30, 100, 160, 203):
-        image, _ = decode_part(damaged, taking((0, 0, rows, 100)))
+        image, _ = decode_part(damaged, taking(Box(0, 0, rows, 100)))
         np.testing.assert_array_equal(image[:rows], whole[:rows])
 
 
@@ -105,13 +106,13 @@ def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
     path = tmp_path / "page.jpg"
     path.write_bytes(b"<html>")
     with pytest.raises(ImageError, match=f"{path}.*no image"):
-        decode_part(path, taking((0, 0, 1, 1)))
+        decode_part(path, taking(Box(0, 0, 1, 1)))
     with pytest.raises(ArgumentError, match="Received: color_mode='bgr'"):
-        decode_part(FILES["PNG"], taking((0, 0, 1, 1)), "bgr")  # type: ignore[arg-type]
+        decode_part(FILES["PNG"], taking(Box(0, 0, 1, 1)), "bgr")  # type: ignore[arg-type]
 
 
 def test_memory_is_used_again_in_a_thread_and_by_no_other() -> None:
-    part = taking((0, 0, 40, 40))
+    part = taking(Box(0, 0, 40, 40))
     first, _ = decode_part(FILES["4:4:4"], part)
     kept = first.copy()
     second, _ = decode_part(FILES["grey"], part)
