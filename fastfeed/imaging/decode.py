@@ -25,11 +25,10 @@ from fastfeed.errors import ArgumentError, ImageError
 from fastfeed.imaging.colors import CHANNELS, Image, from_opencv
 from fastfeed.imaging.formats import CHECKS, Broken, Buffer, format_of, orientation_of, upright
 from fastfeed.imaging.jpeg import decode_jpeg, decoded_size
+from fastfeed.imaging.resize import Box
 
 ColorMode = Literal["rgb", "rgba", "grayscale"]
 Source = str | os.PathLike[str] | Buffer
-
-Part = tuple[int, int, int, int]
 
 SILENT = 0
 """OpenCV's level for no messages."""
@@ -84,13 +83,13 @@ def decode(
 
 def decode_part(
     source: Source,
-    draw: Callable[[int, int], Part],
+    draw: Callable[[int, int], Box],
     color_mode: ColorMode = "rgb",
     least: tuple[int, int] | None = None,
     *,
     exif: bool = True,
     fast: bool = False,
-) -> tuple[Image, Part]:
+) -> tuple[Image, Box]:
     """Decode as much of an image file as one part of it needs: of most JPEG files, the rows above.
 
     Parameters
@@ -106,7 +105,7 @@ def decode_part(
     image : array of uint8, (height, width, channels)
         What `decode` gives, at the least down to the part's end. The next call in this thread may
         write over it.
-    part : (int, int, int, int)
+    part : Box
         What `draw` returned.
 
     Raises

@@ -16,7 +16,7 @@ from fastfeed.errors import ImageError
 from fastfeed.imaging.augment import Augmentation
 from fastfeed.imaging.found import Array, Found, Several
 from fastfeed.imaging.names import hash_of
-from fastfeed.imaging.reading import Reading
+from fastfeed.imaging.reading import Image, Part, Reading
 from fastfeed.imaging.standardize import Standardize
 from fastfeed.imaging.targets import Values, targets_of
 from fastfeed.order import generator
@@ -137,11 +137,17 @@ class Images(ItemReader):
 
     def put(self, sample: Tree, row: int, out: Tree, rng: np.random.Generator) -> None:
         """Write a picture to its row of the batch, augmented."""
-        place = self._pictures(out)[row]
-        image = sample
         if self._reading.crop is not None:
+            sample = self._reading.draw_part(sample, rng)
+        self._place(sample, row, out, rng)
+
+    def _place(self, picture: Image | Part, row: int, out: Tree, rng: np.random.Generator) -> None:
+        place = self._pictures(out)[row]
+        if isinstance(picture, Part):
             image = place if self._fits_the_batch else np.empty(self._reading.shape, np.uint8)
-            self._reading.cut(sample, image, rng)
+            self._reading.cut(picture, image)
+        else:
+            image = picture
         change = self._augmentation.draw(rng, *image.shape[:2])
         image = self._augmentation.apply(image, change)
         if image is not place:
@@ -152,9 +158,10 @@ class Images(ItemReader):
         samples = rows.index
         kept: list[int] = []
         for row, sample in enumerate(samples.tolist()):
-            image = self._fetched(sample, rows)
-            if image is not None:
-                self.put(image, len(kept), rows.out, rows.rng(row))
+            rng = rows.rng(row)
+            picture = self._fetched(sample, rng, rows)
+            if picture is not None:
+                self._place(picture, len(kept), rows.out, rng)
             elif self.leaves_out:
                 continue
             else:
@@ -167,10 +174,15 @@ class Images(ItemReader):
             samples = samples[kept]
         self._put_labels(samples, rows.out)
 
-    def _fetched(self, sample: int, rows: Rows) -> Tree | None:
-        """Return a picture; None if it cannot be read and that is no error."""
+    def _fetched(self, sample: int, rng: np.random.Generator, rows: Rows) -> Image | Part | None:
+        """Return a picture, or the part that is needed of it; None if it cannot be read and that is
+        no error.
+        """
         try:
-            return self.fetch(sample)
+            if self._reading.crop is not None and self.cache is None:
+                return self._reading.load_part(self._found.path(sample), rng)
+            image: Image = self.fetch(sample)
+            return image if self._reading.crop is None else self._reading.draw_part(image, rng)
         except ImageError:
             if self._on_error == "raise":
                 raise

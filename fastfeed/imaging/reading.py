@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from functools import partial
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +13,8 @@ import numpy.typing as npt
 from fastfeed.errors import ArgumentError
 from fastfeed.imaging.colors import CHANNELS
 from fastfeed.imaging.crop import RandomCrop
-from fastfeed.imaging.decode import ColorMode, decode
-from fastfeed.imaging.resize import INTERPOLATIONS, centre_box, resize
+from fastfeed.imaging.decode import ColorMode, decode, decode_part
+from fastfeed.imaging.resize import INTERPOLATIONS, Box, centre_box, resize
 
 Image = npt.NDArray[np.uint8]
 DTYPES = ("uint8", "float16", "bfloat16", "float32", "float64")
@@ -67,18 +69,50 @@ class Reading:
         if self.crop is not None:
             least = self.crop.least(*self.target_size)
             return decode(path, self.color_mode, least, exif=self.exif, fast=self.fast)
-        suffices = self.target_size if self.fast else None
-        image = decode(path, self.color_mode, suffices, exif=self.exif, fast=self.fast)
+        image, _ = self._decoded(path, whole, self.target_size if self.fast else None)
         sized = np.empty(self.shape, np.uint8)
         box = centre_box(image.shape[:2], self.target_size) if self.keep_aspect_ratio else None
         resize(image, sized, box, self.interpolation, fast=self.fast)
         return sized
 
-    def cut(self, image: Image, out: Image, rng: np.random.Generator) -> None:
-        """Write a random part of a whole picture to `out`."""
+    def load_part(self, path: str, rng: np.random.Generator) -> Part:
+        """Read a random part of a picture, and as little else of it as can be. The next call in
+        this thread may write over it.
+
+        Raises
+        ------
+        ImageError
+            If the file cannot be read or decoded.
+        """
         assert self.crop is not None
-        box = self.crop.draw(rng, *image.shape[:2])
-        resize(image, out, box, self.interpolation, fast=True)
+        draw, least = partial(self.crop.draw, rng), self.crop.least(*self.target_size)
+        return Part(*self._decoded(path, draw, least))
+
+    def draw_part(self, image: Image, rng: np.random.Generator) -> Part:
+        """Draw the same part of a picture that was loaded whole."""
+        assert self.crop is not None
+        return Part(image, self.crop.draw(rng, *image.shape[:2]))
+
+    def _decoded(
+        self, path: str, draw: Callable[[int, int], Box], least: tuple[int, int] | None
+    ) -> tuple[Image, Box]:
+        return decode_part(path, draw, self.color_mode, least, exif=self.exif, fast=self.fast)
+
+    def cut(self, part: Part, out: Image) -> None:
+        """Write a part of a picture to `out`."""
+        resize(part.image, out, part.box, self.interpolation, fast=True)
+
+
+class Part(NamedTuple):
+    """A part of a picture, still where it was."""
+
+    image: Image
+    box: Box
+
+
+def whole(height: int, width: int) -> Box:
+    """Return the part that is all of it."""
+    return Box(0, 0, height, width)
 
 
 def is_count(value: Any) -> bool:
