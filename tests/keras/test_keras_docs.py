@@ -26,6 +26,14 @@ def test_keras_page(printed_by):
     assert printed.endswith("(96, 1) 3\n")
 
 
+def test_resume_page_shows_what_is_printed(printed_by):
+    """On torch, which the page imports too."""
+    printed = printed_by("\n".join(blocks("resume.md")), "torch")
+    for text in blocks("resume.md", "text"):
+        assert text.rstrip("\n") in printed
+        printed = printed.partition(text.rstrip("\n"))[2]
+
+
 def test_queue_page_shows_what_is_printed(printed_by):
     (example,) = blocks("queue.md")
     shown = blocks("queue.md", "text")[0]
