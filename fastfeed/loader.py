@@ -194,20 +194,9 @@ class Loader(Resumable):
         self.framework = goes_to.framework
         self.device = None if goes_to.device is None else f"cuda:{goes_to.device.ordinal}"
         self._hand_over = goes_to.hand_over
-        options = Options(
-            batch_size,
-            count,
-            use_multiprocessing,
-            shuffle,
-            seed,
-            drop_last,
-            shard_of(shard),
-            uneven,
-            cache=cache,
-            cache_budget=cache_budget,
-            transform=transform,
-        )
-        plan_ = plan(source, options)
+        order = (shuffle, seed, drop_last, shard_of(shard), uneven)
+        kept = (cache, cache_budget, transform)
+        plan_ = plan(source, Options(batch_size, count, use_multiprocessing, *order, *kept))
         elastic = tuning.elastic(plan_.workers, ahead, plan_.source.shards)
         self._source = plan_.source
         self._order = plan_.order
