@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,16 @@ class Cache(ABC):
     """
 
     has_stamps = False
+
+    def checked(self, row: int, kept: Tree, make: Callable[[], Tree]) -> Tree:
+        """Return a sample that was found. A cache that outlives a run makes some anew first.
+
+        Raises
+        ------
+        CacheError
+            The source gives another sample now.
+        """
+        return kept
 
     def descriptors(self) -> list[int]:
         """Return the file descriptors that a pickled copy needs; they stay this cache's."""

@@ -101,14 +101,20 @@ class PreparedSamples(KeepingSource, SampleSource):
     def _kept(self, row: int, item: Item) -> Tree:
         assert self.cache is not None
         kept = self.cache.find(row, self._stamp(row))
-        return self._made(row, item) if kept is None else kept
+        if kept is None:
+            return self._made(row, item)
+        return self.cache.checked(row, kept, lambda: self._plain(row, item))
 
     def _made(self, row: int, item: Item) -> Tree:
         """Make a sample and keep it."""
         assert self.cache is not None
-        sample = map_leaves(sample_leaf, self._sample(row, item))
+        sample = self._plain(row, item)
         self.cache.add(row, sample, self._stamp(row))
         return sample
+
+    def _plain(self, row: int, item: Item) -> Tree:
+        """Make a sample, its numbers arrays."""
+        return map_leaves(sample_leaf, self._sample(row, item))
 
     def _stamp(self, row: int) -> int:
         """Return what changes when the file of a sample does; 0: nobody knows."""

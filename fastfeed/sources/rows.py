@@ -102,10 +102,11 @@ class ItemReader(RowReader):
             return self.load(sample)
         stamp = self.stamp(sample) if self.cache.has_stamps else 0
         kept = self.cache.find(sample, stamp)
-        if kept is None:
-            kept = self.load(sample)
-            self.cache.add(sample, kept, stamp)
-        return kept
+        if kept is not None:
+            return self.cache.checked(sample, kept, lambda: self.load(sample))
+        loaded = self.load(sample)
+        self.cache.add(sample, loaded, stamp)
+        return loaded
 
     def stamp(self, sample: int) -> int:
         """Return what changes when the file of a sample does (`fastfeed.caching.base.stamp_of`):

@@ -15,6 +15,7 @@ from process_cache import WIDTH, Slow, check_epoch, sample
 from process_scripts import Script, run
 
 from fastfeed import Loader
+from fastfeed.caching import proof
 from fastfeed.caching.base import Cache, stamp_of
 from fastfeed.caching.opening import open_cache
 from fastfeed.errors import ArgumentError, CacheError
@@ -132,7 +133,7 @@ def test_two_jobs_fill_one_folder_at_once(tmp_path: Path) -> None:
     with loader_of(source, option, workers=2) as loader:
         check_epoch(loader, 400)
         assert loader._source.cache.use().samples == 400
-    assert source.count() == 0
+    assert source.count() <= 2 * proof.SAMPLES  # each worker compares some
 
 
 def test_another_sources_cache_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from unit_cache import KINDS, Counted
 from unit_sources import fed, private, same
 
 import fastfeed
+from fastfeed.caching import proof
 from fastfeed.caching.base import stamp_of
 from fastfeed.errors import ArgumentError, CacheError, OutOfMemory
 from fastfeed.sources.rows import ItemReader, RowReader, Rows
@@ -35,6 +36,11 @@ def test_each_sample_is_made_once(cache: str) -> None:
     source = Counted()
     epochs(source, workers=0, cache=cache)
     assert source.made == [1] * 20
+
+
+def compared(cache: str) -> int:
+    """How many samples a process makes again to compare them."""
+    return 0 if cache == "memory" else proof.SAMPLES
 
 
 @pytest.mark.parametrize("options", INLINE, ids=["inline", "threads"])
@@ -213,7 +219,7 @@ def test_rows_that_could_not_be_read_are_not_kept() -> None:
 def test_decoded_is_kept_and_augmented_anew(cache: str) -> None:
     reader = Decoder()
     first, second, _ = epochs(reader, workers=0, cache=cache, shuffle=False)
-    assert reader.loaded == [1] * 20
+    assert sum(reader.loaded) == 20 + compared(cache)
     assert reader.cache is None  # the user's own object stays as it is
     assert not np.array_equal(first[0], second[0])
     assert same(epochs(Decoder(), workers=0, shuffle=False)[:2], [first, second])
@@ -235,7 +241,43 @@ def test_a_second_run_makes_nothing(tmp_path: Path) -> None:
     plain = epochs(Counted(), 1, workers=0, cache=option)
     source = Counted()
     assert same(epochs(source, 1, workers=0, cache=option), plain)
-    assert source.made == [0] * 20
+    assert sum(source.made) == proof.SAMPLES  # to compare them
+
+
+def test_other_data_under_the_same_name_are_noticed(tmp_path: Path) -> None:
+    """A dataset without a fingerprint, in whose cache other data of the same length lie."""
+    option = f"disk:{tmp_path / 'cache'}"
+    run = functools.partial(fed, batch_size=4, workers=0, cache=option)
+    run([np.full(5, i) for i in range(12)])
+    run([np.full(5, i) for i in range(12)])
+    with pytest.raises(CacheError, match=r"holds another sample 0 .* with other values"):
+        run([np.full(5, i + 100) for i in range(12)])
+    with pytest.raises(CacheError, match=r"another sample 0 .* int64\[5\] and not int64\[6\]"):
+        run([np.full(6, i) for i in range(12)])
+
+
+def test_what_a_processor_rounds_otherwise_is_the_same(tmp_path: Path) -> None:
+    option = f"disk:{tmp_path / 'cache'}"
+    picture = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    values = np.array([0.5, np.nan, -3.0, np.inf])
+    samples = [(picture, values, "a", np.arange(3) > 1)] * 4
+    run = functools.partial(fed, batch_size=2, workers=0, cache=option)
+    run(samples)
+    run([(picture ^ 1, values * (1 + 1e-6), "a", np.arange(3) > 1)] * 4)
+    with pytest.raises(CacheError, match="other values"):
+        run([(picture, values, "a", np.arange(3) > 0)] * 4)
+
+
+def test_chance_before_the_cache_is_noticed(tmp_path: Path) -> None:
+    class Random(Counted):
+        def __getitem__(self, index: int) -> Any:
+            return np.random.random(5)
+
+    run = functools.partial(epochs, workers=0, cache=f"disk:{tmp_path / 'cache'}")
+    first = run(Random(), seed=1)
+    assert len(first) == 3
+    with pytest.raises(CacheError, match=r"chance has a part in it.*transform="):
+        run(Random(), seed=2)
 
 
 class Files:
