@@ -180,17 +180,8 @@ class Loader(Resumable):
         count, ahead = numbers(workers, max_queue_size, tuning)
         seed = integer("seed", seed, 0, 2**64 - 1)
         device_queue_size = integer("device_queue_size", device_queue_size, 1, MOST_WAITING)
-        goes_to = target(
-            Wanted(
-                device,
-                framework,
-                device_queue_size,
-                device_transform,
-                device_synchronise,
-                stable_addresses,
-                seed,
-            )
-        )
+        on_device = (device_queue_size, device_transform, device_synchronise, stable_addresses)
+        goes_to = target(Wanted(device, framework, *on_device, seed))
         self.framework = goes_to.framework
         self.device = None if goes_to.device is None else f"cuda:{goes_to.device.ordinal}"
         self._hand_over = goes_to.hand_over
