@@ -255,7 +255,7 @@ class Engine:
             device=self._device_stats(),
             view=self.view,
             advice=self.autotune.advice if self.autotune else "",
-            growing=growing_text(self._memory.growing()),
+            growing=growing_text(self._memory.growing),
             cache=self._source.cache_use(),
         )
 

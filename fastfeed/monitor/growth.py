@@ -115,9 +115,16 @@ class Grown:
 
 
 class WorkerMemory:
-    """The memory of a loader's worker processes, as long as it is looked at: now and then."""
+    """The memory of a loader's worker processes, as long as it is looked at: now and then.
+
+    Attributes
+    ----------
+    growing : list of Grown
+        The workers that grew, as far as the last look tells, the worst first.
+    """
 
     def __init__(self, view: View) -> None:
+        self.growing: list[Grown] = []
         self._view = view
         self._growth: dict[tuple[int, int], Growth] = {}
         self._next_ns = 0
@@ -141,13 +148,13 @@ class WorkerMemory:
                 for each, growth in self._growth.items()
                 if sizes.get(each) is not None or growth.steady()
             }
+            self.growing = self._find_growing()
         finally:
             self._looking.release()
 
-    def growing(self) -> list[Grown]:
-        """Return the workers that grow, the worst first."""
+    def _find_growing(self) -> list[Grown]:
         found = []
-        for (worker, pid), growth in list(self._growth.items()):
+        for (worker, pid), growth in self._growth.items():
             steady = growth.steady()
             if steady is not None:
                 early, late = steady
