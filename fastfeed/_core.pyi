@@ -357,6 +357,7 @@ class Belt:
     look_at: int
     workers: int
     most_parts: int
+    part_ns: int
     def __new__(cls, ring: Ring, ahead: int, ahead_at_first: int) -> Self: ...
     @property
     def posted(self) -> int: ...

@@ -100,6 +100,8 @@ cdef class Belt:
         Workers among whom a batch of samples is divided.
     most_parts : int
         Into so many parts at the most; 1: not at all.
+    part_ns : int
+        And into no more parts than the last batches took times this to make.
     """
 
     cdef Ring ring
@@ -110,6 +112,8 @@ cdef class Belt:
     cdef readonly uint64_t batches
     cdef public uint32_t workers
     cdef public uint16_t most_parts
+    cdef public uint64_t part_ns
+    cdef uint64_t work_ns  # of the last few batches, on average; 0: there was none
     cdef public uint64_t held
     cdef public uint64_t due
     cdef public Run run
@@ -214,6 +218,7 @@ cdef class Belt:
         if self.answered_ns - self.asked_ns > WORTH_A_LOOK_NS:
             self.split_wait(&record)
         ff_journal_write(self.ring.journal, taken.sequence, &record)
+        self.learn(taken.work_ns)
         if taken.result.failed:
             ff_journal_failed(self.ring.journal, taken.result.failed)
         return 0
@@ -255,7 +260,7 @@ cdef class Belt:
             self.ring.check_worker(run.worker)
         run.describe(&ticket)
         if ticket.rows:
-            ticket.parts = max(1, min(self.most_parts, self.workers, ticket.rows))
+            ticket.parts = self.parts_of(ticket.rows)
         ticket.posted_ns = self.answered_ns
         ticket.segment = FF_NO_SEGMENT
         ticket.offset = ticket.capacity = 0
@@ -277,6 +282,22 @@ cdef class Belt:
         self.held += 1
         run.advance()
         return True
+
+    cdef uint16_t parts_of(self, uint32_t rows):
+        """Into how many parts a batch of samples is divided now. The first ones into all there are:
+        somebody waits for them, and nobody knows how long they take.
+        """
+        cdef uint64_t worth = UINT64_MAX
+        if self.part_ns and self.work_ns:
+            worth = self.work_ns // self.part_ns
+        return <uint16_t>max(1, min(worth, self.most_parts, self.workers, rows))
+
+    cdef void learn(self, uint64_t work_ns):
+        """Take a batch into the average: the last one counts an eighth."""
+        if self.work_ns:
+            self.work_ns = self.work_ns - self.work_ns // 8 + work_ns // 8
+        else:
+            self.work_ns = work_ns
 
     def open(self, Batch batch not None):
         """Return a batch's lease and its skeleton; None, and nothing is done, if it is unusual."""

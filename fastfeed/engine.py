@@ -22,7 +22,7 @@ from fastfeed.feed import Feed, Opened
 from fastfeed.monitor.growth import WorkerMemory, growing_text
 from fastfeed.monitor.journal import View
 from fastfeed.monitor.stats import DeviceStats, Stats
-from fastfeed.parts import most_parts
+from fastfeed.parts import PART_NS, most_parts
 from fastfeed.recognise import Plan
 from fastfeed.schedule import IndexSchedule, MappedSchedule, Schedule, StreamSchedule
 from fastfeed.slots import SlotCount, Slots
@@ -115,6 +115,7 @@ class Engine:
             self._connect_device(ordered)
             undo.pop_all()
         self._belt = self._make_belt(tickets, plan_.workers, parts)
+        self._belt.part_ns = 0 if rows is True else PART_NS
         self._belt.ahead = ahead + self._waiting
         kept = ON_THEIR_WAY if self._uploads else KEPT[target.framework]
         count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)

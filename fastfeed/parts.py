@@ -31,6 +31,8 @@ from fastfeed.structure import (
 
 MOST_PARTS = 16
 """Beyond that the tickets cost more than the last parts give."""
+PART_NS = 2_000_000
+"""A part that takes less time to make is not worth its ticket, which costs 30 to 60 us."""
 
 
 def most_parts(source: Source, rows: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -184,6 +185,37 @@ def test_a_run_of_rows_says_which(line: Line) -> None:
     claims = [line.ring.claim(0, 0) for _ in range(2)]
     said = [(c.index, c.position, c.rows, c.first_row, c.batch_rows) for c in claims]
     assert said == [(4, 40, 10, 0, 10), (5, 63, 2, 0, 2)]
+
+
+def make_in_parts(line: Line, seconds: float) -> int:
+    """Let a worker make all parts of the next batch, and open it; return how many there were."""
+    line.belt.post()
+    parts, left = 0, 1
+    while left:
+        claim = line.ring.claim(0, 0)
+        line.segment.copy_in(claim.offset + 64, NOTE)
+        time.sleep(seconds / claim.parts)
+        line.ring.publish(claim, DATA, 64, len(NOTE), layout=1)
+        parts, left = claim.parts, claim.parts - claim.part - 1
+    assert line.belt.open(line.ring.take()) is not None
+    return parts
+
+
+def test_batches_are_divided_as_long_as_they_take_long(line: Line) -> None:
+    line.belt.workers, line.belt.most_parts, line.belt.part_ns = 3, 4, 5_000_000
+    line.belt.run = Run(0, 0, 100, rows=8)
+    assert [make_in_parts(line, seconds) for seconds in (0.02, 0.02, 0.02)] == [3, 3, 3]
+    assert [make_in_parts(line, 0.0) for _ in range(60)][-1] == 1
+    assert [make_in_parts(line, 0.04) for _ in range(8)][-1] == 3
+
+
+def test_there_are_no_more_parts_than_workers_rows_and_the_limit(line: Line) -> None:
+    belt = line.belt
+    for workers, most, rows, parts in ((3, 4, 8, 3), (4, 2, 8, 2), (4, 4, 1, 1), (1, 4, 8, 1)):
+        belt.workers, belt.most_parts = workers, most
+        belt.run = Run(0, 0, 1, rows=rows, last_rows=rows)
+        assert make_in_parts(line, 0.0) == parts
+        assert (belt.held, line.segment.bound) == (0, 0)
 
 
 def test_a_run_of_more_tickets_than_can_be_counted_is_refused() -> None:
