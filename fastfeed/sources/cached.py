@@ -49,7 +49,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         super().__init__(items, order)
         self.cache = cache
         self._transform = transform
-        self._layouts: dict[int, Layout] = {}  # by the number of rows
+        self._layouts: dict[int, tuple[Tree, Layout]] = {}  # of so many rows, and one of them
         self._stamp_of = getattr(items, "stamp", None) if cache and cache.has_stamps else None
 
     def make(self, item: Item, writer: Writer) -> None:
@@ -63,9 +63,10 @@ class PreparedSamples(KeepingSource, SampleSource):
 
     def _copied(self, rows: Numbers, item: Item, writer: Writer) -> bool:
         """Make a batch of samples that look like those of the last one; False: there are none."""
-        layout = self._layouts.get(item.batch_rows)
-        if layout is None or self.cache is None:
+        known = self._layouts.get(item.batch_rows)
+        if known is None or self.cache is None:
             return False
+        first, layout = known
         batch = writer.reserve(layout)
         start, end = item.first_row, item.first_row + len(rows)
         done = self.cache.gather(rows, map_leaves(lambda array: array[start:end], batch))
@@ -73,7 +74,6 @@ class PreparedSamples(KeepingSource, SampleSource):
             return False
         if not done.all():
             columns = list(leaves(batch))
-            first = self.cache.find(int(rows[done.argmax()]))
             for i in np.flatnonzero(~done).tolist():
                 put_row(columns, start + i, self._made(int(rows[i]), item), first, item)
         writer.commit(layout)
@@ -88,7 +88,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         layout = row_layout(first, item.batch_rows)
         has_objects = any(isinstance(leaf, Objects) for leaf in leaves(layout.skeleton))
         if self._stamp_of is None and not has_objects:
-            self._layouts[item.batch_rows] = layout
+            self._layouts[item.batch_rows] = first, layout
         collate(itertools.chain([first], samples), item.rows, item, writer)
 
     def _transformed(self, row: int, item: Item) -> Tree:

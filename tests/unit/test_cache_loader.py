@@ -77,7 +77,15 @@ class Ragged(Counted):
         return np.full(2 + index // 4, index), index
 
 
-@pytest.mark.parametrize("kind", [Texts, Ragged])
+class InAnyOrder(Counted):
+    """Samples whose parts are named in another order each time."""
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = super().__getitem__(index)
+        return {"x": x, "y": y} if index % 3 else {"y": y, "x": x}
+
+
+@pytest.mark.parametrize("kind", [Texts, Ragged, InAnyOrder])
 def test_samples_of_every_kind(cache: str, kind: type[Counted]) -> None:
     options = {"workers": 0, "shuffle": False}
     assert same(epochs(kind(), cache=cache, **options), epochs(kind(), **options))
