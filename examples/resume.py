@@ -63,7 +63,7 @@ def save(checkpoint, weights, counts, state):
 
 def run(checkpoint, steps=None):
     """Run the job in a process; after so many steps kill it. Return where it was."""
-    command = [sys.executable, __file__, str(checkpoint)]
+    command, reached = [sys.executable, __file__, str(checkpoint)], "its begin"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for step, line in enumerate(process.stdout, 1):
             reached = line.strip()

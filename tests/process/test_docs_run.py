@@ -19,7 +19,7 @@ EXAMPLES = {
     "fill.py": THREE_EPOCHS,
     "generators.py": THREE_EPOCHS,
     "images.py": THREE_EPOCHS,
-    "resume.py": r"undisturbed.*\n(killed.*\n){2}(.*\n)*.*used 3 times\n.*\nthe same weights: True\n",
+    "resume.py": r"undisturbed.*\n(killed.*\n){2}(.*\n){3}the same weights: True\n",
     "torch_loop.py": THREE_EPOCHS,
 }
 """What each prints."""
