@@ -15,6 +15,7 @@ from typing import Any
 from fastfeed.errors import SourceError, SourceExhausted, WorkerCrashed
 from fastfeed.order import ALONE, Shard
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.samples import collate
 
 
@@ -94,7 +95,8 @@ class GeneratorSource(StreamSource):
 
     def fingerprint(self) -> str:
         """Return what is known, and the number of shards: they are taken in turn."""
-        return f"{super().fingerprint()}, {self._ranks.world} x {self.shards} shards"
+        own = f", {identity_of(self.function)}" if hasattr(self.function, "fingerprint") else ""
+        return f"{super().fingerprint()}, {self._ranks.world} x {self.shards} shards{own}"
 
     def open(self, worker: int) -> None:
         """Note which of this rank's shards this worker runs."""

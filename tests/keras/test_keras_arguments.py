@@ -24,6 +24,12 @@ def test_framework_cannot_be_chosen(function, make_model):
         function(make_model(), Batches(), framework="jax")
 
 
+def test_a_rank_is_trained_on_its_share(recorder):
+    fit_generator(recorder, Batches(9), shuffle=False, shard=(1, 2), verbose=0)
+    fit_generator(recorder, Batches(9), shuffle=False, shard=(1, 2), uneven="pad", verbose=0)
+    assert recorder.trained == [1, 3, 5, 7, *[1, 3, 5, 7, 0]]
+
+
 @pytest.mark.parametrize("function", ALL)
 def test_source_without_length_needs_steps(function, make_model):
     with pytest.raises(ArgumentError, match=r"steps.* is missing. A generator does not say"):

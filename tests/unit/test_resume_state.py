@@ -181,6 +181,20 @@ def test_streams_are_taken_in_the_same_way(
         loader.load_state_dict(state)
 
 
+def test_a_generator_function_may_say_what_it_gives() -> None:
+    def numbers() -> Iterator[np.ndarray]:
+        yield from divided(0, 1)
+
+    states = []
+    for fingerprint in ("of today", lambda: "of tomorrow"):
+        numbers.fingerprint = fingerprint  # type: ignore[attr-defined]
+        with fastfeed.Loader(numbers, workers=0) as loader:
+            states.append(loader.state_dict()["fingerprint"])
+    assert states == [
+        f"stream numbers, 1 x 1 shards, {said}" for said in ("of today", "of tomorrow")
+    ]
+
+
 def test_light_items_are_counted_one_by_one() -> None:
     source = fastfeed.generator(lambda: iter(range(20)), map=float)
     with fastfeed.Loader(source, 4, workers=0) as loader:
