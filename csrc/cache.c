@@ -12,8 +12,13 @@
 
 #define FF_CACHE_MAGIC 0x3148434143464646ull /* "FFFCACH1" */
 #define LOOK_EVERY (16ull << 20)             /* bytes between two looks at the headroom */
+#define PAGE 4096u
 #define ROWS_EARLY 4
 #define EARLY_LINES 4
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14; older headers lack the name */
+#endif
 
 static uint64_t aligned(uint64_t bytes) {
   return (bytes + FF_CACHE_ALIGN - 1) / FF_CACHE_ALIGN * FF_CACHE_ALIGN;
@@ -57,6 +62,11 @@ static bool is_cache(const ff_cache_header *header, uint64_t bytes) {
          && ff_cache_overhead(header->items) <= bytes;
 }
 
+static uint64_t whole_pages(const ff_cache *cache) {
+  uint64_t used = ff_load_relaxed64(&cache->header->used), bytes = cache->header->bytes;
+  return (used < bytes ? used : bytes) / PAGE * PAGE;
+}
+
 /* Not ff_memory_map(): that allocates every page, and most of a budget may never be needed. */
 int ff_cache_open(int fd, ff_cache *cache) {
   struct stat status;
@@ -72,6 +82,7 @@ int ff_cache_open(int fd, ff_cache *cache) {
   cache->table = (ff_a64 *)(cache->header + 1);
   cache->first = ff_cache_overhead(cache->header->items);
   ff_store_relaxed64(&cache->unchecked, LOOK_EVERY); /* look before the first entry */
+  ff_store_relaxed64(&cache->mapped, whole_pages(cache));
   return 0;
 }
 
@@ -82,12 +93,21 @@ void ff_cache_close(ff_cache *cache) {
 
 /* -- writing ------------------------------------------------------------------------------- */
 
+/* What others have written would cost this process a fault for every few pages, and all of them in
+ * the second epoch, when nothing else takes time. An improvement only: old kernels refuse it. */
+static void map_growth(ff_cache *cache) {
+  uint64_t from = ff_load_relaxed64(&cache->mapped), to = whole_pages(cache);
+  if (to > from) madvise(ff_cache_at(cache, from), to - from, MADV_POPULATE_READ);
+  ff_store_relaxed64(&cache->mapped, to);
+}
+
 /* Pages are allocated as they are written, and there is no safety net below a memfd. */
 static bool has_memory(ff_cache *cache, uint64_t bytes, const char *root) {
   uint64_t unchecked = ff_add_relaxed64(&cache->unchecked, bytes) + bytes;
   if (unchecked < LOOK_EVERY) return true;
   if (ff_headroom(root) < LOOK_EVERY + bytes) return false; /* the next one looks again */
   ff_store_relaxed64(&cache->unchecked, 0);
+  map_growth(cache);
   return true;
 }
 

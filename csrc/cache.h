@@ -50,6 +50,7 @@ typedef struct {
   ff_a64 *table;
   uint64_t first; /* where entries begin */
   ff_a64 unchecked; /* bytes taken here since the last look at the headroom */
+  ff_a64 mapped;    /* up to here pages were made ready to be read, where they came since opening */
 } ff_cache;
 
 /* One leaf of a batch that samples are copied to: row i starts at `to + i * stride`. */

@@ -50,7 +50,11 @@ cdef class CacheMemory(Memory):
         it would not fit alone. MemoryError: memory has become short.
         """
         cdef uint64_t place = 0
-        check(ff_cache_take(&self.cache, size, self.root, &place), "ff_cache_take")
+        cdef const char *root = self.root
+        cdef int code
+        with nogil:
+            code = ff_cache_take(&self.cache, size, root, &place)
+        check(code, "ff_cache_take")
         return place
 
     def write_entry(self, uint64_t place, uint64_t note, uint64_t note_bytes, uint64_t data_bytes):
