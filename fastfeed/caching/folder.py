@@ -6,6 +6,7 @@ process that is killed leaves what was committed before. A folder is used on one
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -21,6 +22,8 @@ MAP_BYTES = 1 << 40
 """Addresses, not bytes: no process ever has to map a grown file anew, under others' arrays."""
 READERS = 1024
 FILES = {"data.mdb", "lock.mdb"}
+LEAST_BYTES = 1 << 20
+"""Of a disk, to begin with: more than an empty database takes."""
 
 
 class Environments:
@@ -55,9 +58,16 @@ def open_database(folder: str) -> Any:
     """Open an LMDB database, or make one. What was not written to the disk yet when the machine
     lost its power is missing afterwards; nothing is damaged.
     """
-    environment = import_lmdb().open(
+    lmdb, lock = import_lmdb(), os.path.join(folder, "lock.mdb")
+    if not os.path.exists(lock) and disk_bytes(folder)[0] < LEAST_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    environment = lmdb.open(
         folder, map_size=MAP_BYTES, max_readers=READERS, metasync=False, max_spare_txns=16
     )
+    # LMDB writes to this file through memory: where the disk has no block for a page of it, the
+    # process would be ended.
+    with open(lock, "rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     environment.reader_check()  # places of processes that were killed
     return environment
 
@@ -159,6 +169,12 @@ def compare(folder: str, found: dict[str, Any], about: dict[str, Any]) -> None:
             f"The cache in {folder} is of another source, or of this one before it changed: "
             f"{'; '.join(differ)}. Give each source a folder of its own, or delete this one."
         )
+
+
+def disk_bytes(folder: str) -> tuple[int, int]:
+    """Return the bytes that are free for us, and all there are, on the disk of a folder."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
 
 def remove(folder: str) -> None:

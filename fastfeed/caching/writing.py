@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from typing import Any
 
+from fastfeed.caching.folder import disk_bytes
 from fastfeed.errors import gib
 
 PAGE = 4096
@@ -122,12 +122,6 @@ class CacheWriter:
 def pages(n_bytes: int) -> int:
     """Return what a value takes in the file, with its share of the tree."""
     return (n_bytes // PAGE + 2) * PAGE
-
-
-def disk_bytes(folder: str) -> tuple[int, int]:
-    """Return the bytes that are free for us, and all there are, on the disk of a folder."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
 
 def file_bytes(environment: Any) -> int:
