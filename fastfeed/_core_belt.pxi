@@ -4,6 +4,9 @@
 # the entries out of the caches of the workers that fill them.
 cdef uint64_t WORTH_A_LOOK_NS = 20_000
 
+# Who is slow, or has just been started, makes one of them where the others make the rest.
+cdef uint32_t PARTS_A_WORKER = 4
+
 
 @cython.final
 cdef class Run:
@@ -288,9 +291,11 @@ cdef class Belt:
         somebody waits for them, and nobody knows how long they take.
         """
         cdef uint64_t worth = UINT64_MAX
+        if self.workers == 1:
+            return 1
         if self.part_ns and self.work_ns:
             worth = self.work_ns // self.part_ns
-        return <uint16_t>max(1, min(worth, self.most_parts, self.workers, rows))
+        return <uint16_t>max(1, min(worth, self.most_parts, PARTS_A_WORKER * self.workers, rows))
 
     cdef void learn(self, uint64_t work_ns):
         """Take a batch into the average: the last one counts an eighth."""

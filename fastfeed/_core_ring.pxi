@@ -155,6 +155,11 @@ cdef class Batch:
         return self.arrival.batch.ticket.parts
 
     @property
+    def layout(self):
+        """A number that is the same for parts that belong together."""
+        return self.arrival.batch.result.layout
+
+    @property
     def is_last(self):
         """No other part of the batch comes after it."""
         return is_last(&self.arrival.batch)

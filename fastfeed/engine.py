@@ -101,7 +101,7 @@ class Engine:
         most_workers = max(1, elastic.most_workers if elastic else plan_.workers)
         tickets = most_ahead + self._waiting
         inline = not plan_.workers
-        parts = min(most_parts(plan_.source, rows), most_workers, MOST_TICKETS // tickets)
+        parts = min(most_parts(plan_.source, rows, most_workers), MOST_TICKETS // tickets)
         self._ring, self._ring_fd = make_ring(tickets * parts, most_workers, name, ordered, inline)
         self.view = View(self.pid, self._ring_fd)
         self._memory = WorkerMemory(self.view)

@@ -30,12 +30,12 @@ from fastfeed.structure import (
 )
 
 MOST_PARTS = 16
-"""Beyond that the tickets cost more than the last parts give."""
+"""The journal has a place for each ticket, and is to reach back over a thousand batches."""
 PART_NS = 2_000_000
 """A part that takes less time to make is not worth its ticket, which costs 30 to 60 us."""
 
 
-def most_parts(source: Source, rows: Any) -> int:
+def most_parts(source: Source, rows: Any, workers: int) -> int:
     """Return into how many parts a batch may be divided.
 
     Parameters
@@ -43,6 +43,8 @@ def most_parts(source: Source, rows: Any) -> int:
     source : Source
     rows : "auto" or bool
         What the user wants.
+    workers : int
+        The most that there may be.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def most_parts(source: Source, rows: Any) -> int:
             "rows=True",
         )
     wanted = source.divisible and (source.slow if rows == "auto" else rows)
-    return MOST_PARTS if wanted else 1
+    return MOST_PARTS if wanted and workers > 1 else 1
 
 
 class Parts:

@@ -202,16 +202,16 @@ def make_in_parts(line: Line, seconds: float) -> int:
 
 
 def test_batches_are_divided_as_long_as_they_take_long(line: Line) -> None:
-    line.belt.workers, line.belt.most_parts, line.belt.part_ns = 3, 4, 5_000_000
+    line.belt.workers, line.belt.most_parts, line.belt.part_ns = 2, 3, 5_000_000
     line.belt.run = Run(0, 0, 100, rows=8)
     assert [make_in_parts(line, seconds) for seconds in (0.02, 0.02, 0.02)] == [3, 3, 3]
     assert [make_in_parts(line, 0.0) for _ in range(60)][-1] == 1
     assert [make_in_parts(line, 0.04) for _ in range(8)][-1] == 3
 
 
-def test_there_are_no_more_parts_than_workers_rows_and_the_limit(line: Line) -> None:
+def test_there_are_no_more_parts_than_rows_and_the_limit(line: Line) -> None:
     belt = line.belt
-    for workers, most, rows, parts in ((3, 4, 8, 3), (4, 2, 8, 2), (4, 4, 1, 1), (1, 4, 8, 1)):
+    for workers, most, rows, parts in ((2, 8, 8, 8), (4, 2, 8, 2), (4, 4, 3, 3), (1, 4, 8, 1)):
         belt.workers, belt.most_parts = workers, most
         belt.run = Run(0, 0, 1, rows=rows, last_rows=rows)
         assert make_in_parts(line, 0.0) == parts

@@ -17,6 +17,9 @@
 #ifndef WORKERS
 #define WORKERS 2 /* or 1 */
 #endif
+#ifndef PARTS
+#define PARTS 1 /* or 2: of each batch, in the hands of different workers */
+#endif
 #define LAST (WORKERS - 1)
 #define PROCESSES 4 /* ever started: WORKERS + KILLS, or more */
 
@@ -147,27 +150,46 @@ bool locked, died[WORKERS]; /* of the monitor */
 byte deaths;
 
 /* Stable: only the parent changes what it waits for here. */
-#define POSTABLE (tail < TICKETS && state[tail % ENTRIES] == EMPTY)
-#define TAKABLE (state[head % ENTRIES] == READY && number[head % ENTRIES] == head)
+#define OTHER(n) ((n + PARTS - 1) % ENTRIES) /* the last part's entry, or the only one's */
+#define POSTABLE \
+  (tail < TICKETS && state[tail % ENTRIES] == EMPTY && state[OTHER(tail)] == EMPTY)
+#define IS_READY(entry, n) (state[entry] == READY && number[entry] == n)
+/* Two loads there, one after the other; what is ready stays so until the parent takes it. */
+#ifdef ANY_PART
+#define TAKABLE IS_READY(head % ENTRIES, head)
+#else
+#define TAKABLE (IS_READY(head % ENTRIES, head) && IS_READY(OTHER(head), head + PARTS - 1))
+#endif
 
-inline post() {
-  number[tail % ENTRIES] = tail;
-  attempt[tail % ENTRIES] = 0;
-  state[tail % ENTRIES] = OPEN
+inline open_part(n) {
+  number[(n) % ENTRIES] = n;
+  attempt[(n) % ENTRIES] = 0;
+  state[(n) % ENTRIES] = OPEN
 }
 
 inline tell_workers() {
-  tail++;
+#if PARTS > 1
+  atomic { open_part(tail + 1) }
+#endif
+  tail = tail + PARTS;
   work++;
   if
-  :: sleepers > 0 -> wake_one_worker()
+  :: sleepers > 0 ->
+    atomic {
+      wake_one_worker();
+#if PARTS > 1
+      wake_one_worker()
+#endif
+    }
   :: else
   fi
 }
 
 inline take() {
   assert(slot[head % ENTRIES] == head + 1); /* whole, and of this ticket */
-  state[head % ENTRIES] = EMPTY
+  assert(slot[OTHER(head)] == head + PARTS);
+  state[head % ENTRIES] = EMPTY;
+  state[OTHER(head)] = EMPTY
 }
 
 inline replace_dead() {
@@ -181,12 +203,12 @@ inline replace_dead() {
 /* Ends with a batch taken, or with nothing, for the caller to look around. */
 inline take_wait() {
   if
-  :: atomic { TAKABLE -> take() } head++
+  :: atomic { TAKABLE -> take() } head = head + PARTS
   :: atomic { !TAKABLE -> skip }
     d_step { parent_bit = true; seen = publications }
     if
 #ifndef NO_SECOND_LOOK
-    :: atomic { TAKABLE -> take() } head++
+    :: atomic { TAKABLE -> take() } head = head + PARTS
     :: atomic { !TAKABLE -> skip }
 #else
     :: skip
@@ -201,7 +223,10 @@ inline take_wait() {
           fi
         }
         !parent_asleep;
-        if :: atomic { TAKABLE -> take() } head++ :: atomic { !TAKABLE -> skip } fi
+        if
+        :: atomic { TAKABLE -> take() } head = head + PARTS
+        :: atomic { !TAKABLE -> skip }
+        fi
       fi
     fi
   fi;
@@ -211,7 +236,7 @@ inline take_wait() {
 proctype parent() {
   byte seen, deaths_seen;
   do
-  :: atomic { POSTABLE -> post() }
+  :: atomic { POSTABLE -> open_part(tail) }
     tell_workers()
   :: atomic { !POSTABLE && head < TICKETS -> skip }
     if
