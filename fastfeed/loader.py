@@ -7,6 +7,7 @@ workers     where that happens
 schedule    which ticket comes next, when an epoch is over
 slots       which memory it gets
 feed        posting and taking
+resume      where that stands, as a state; going on from one
 engine      all of these: made, and taken down, in the right order
 loader      arguments and passes: what the user sees
 """
