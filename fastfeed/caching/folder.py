@@ -6,7 +6,6 @@ process that is killed leaves what was committed before. A folder is used on one
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
@@ -22,8 +21,8 @@ MAP_BYTES = 1 << 40
 """Addresses, not bytes: no process ever has to map a grown file anew, under others' arrays."""
 READERS = 1024
 FILES = {"data.mdb", "lock.mdb"}
-LEAST_BYTES = 1 << 20
-"""Of a disk, to begin with: more than an empty database takes."""
+LOCK_BYTES = 128 << 10
+"""Of the lock file: more than so many readers need."""
 
 
 class Environments:
@@ -58,18 +57,29 @@ def open_database(folder: str) -> Any:
     """Open an LMDB database, or make one. What was not written to the disk yet when the machine
     lost its power is missing afterwards; nothing is damaged.
     """
-    lmdb, lock = import_lmdb(), os.path.join(folder, "lock.mdb")
-    if not os.path.exists(lock) and disk_bytes(folder)[0] < LEAST_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    environment = lmdb.open(
+    allocate_lock_file(os.path.join(folder, "lock.mdb"))
+    environment = import_lmdb().open(
         folder, map_size=MAP_BYTES, max_readers=READERS, metasync=False, max_spare_txns=16
     )
-    # LMDB writes to this file through memory: where the disk has no block for a page of it, the
-    # process would be ended.
-    with open(lock, "rb+") as file:
-        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     environment.reader_check()  # places of processes that were killed
     return environment
+
+
+def allocate_lock_file(path: str) -> None:
+    """Give the lock file all its blocks. LMDB writes to it through memory: where a full disk has
+    none for a page, the process would be ended.
+
+    Never while this process has the database open: to close a file gives up the process's locks on
+    it, and with them its places among the readers. The size of a file in use stays as it is.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+    with open(path, "ab") as file:
+        size = os.fstat(file.fileno()).st_size or LOCK_BYTES
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def import_lmdb() -> Any:
