@@ -208,6 +208,7 @@ class Batch:
     rows: Final[int]
     part: Final[int]
     parts: Final[int]
+    layout: Final[int]
     is_last: Final[bool]
     note_bytes: Final[int]
     uploaded: Final[bool]

@@ -7,6 +7,7 @@ hold objects, and parts that failed.
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Sequence
 from typing import Any
@@ -169,13 +170,17 @@ def looks_of(node: Tree) -> tuple[Any, ...]:
 
 
 def parts_differ(batch: Batch, skeletons: Sequence[Tree]) -> SourceError:
-    """Say which rows were made together, and of what they are, as far as it is known."""
-    told = [f"{piece.first_row} to {piece.first_row + piece.rows - 1}" for piece in batch.pieces]
-    for place, skeleton in enumerate(skeletons):
-        told[place] += f" are of {describe(skeleton)}"
+    """Say which rows are alike, and what they are, as far as it is known."""
+    looks = list(map(describe, skeletons)) or [str(piece.layout) for piece in batch.pieces]
+    pairs = zip(looks, batch.pieces, strict=True)
+    told = []
+    for look, group in itertools.groupby(pairs, lambda pair: pair[0]):
+        pieces = [piece for _, piece in group]
+        rows = f"rows {pieces[0].first_row} to {pieces[-1].first_row + pieces[-1].rows - 1}"
+        told.append(f"{rows} are of {look}" if skeletons else rows)
     return SourceError(
         f"Samples of one batch (index {batch.index}, epoch {batch.epoch}) differ in shape, dtype "
-        f"or structure: rows {', rows '.join(told)}, made by different workers. Pad or crop them "
-        "to one shape in the source; rows=False, which lets one worker make the whole batch, says "
-        "which sample it is."
+        f"or structure: {', '.join(told)}. Pad or crop them to one shape in the source. They were "
+        "made by different workers; with rows=False one makes the whole batch and says which "
+        "sample it is."
     )

@@ -168,7 +168,7 @@ def test_parts_of_different_shapes_are_refused(sized):
         found = outcomes(loader)
     error = found[1 if sized else 0]
     assert isinstance(error, SourceError)
-    assert "rows 0 to 0" in str(error) and "rows 7 to 7" in str(error)
+    assert "rows 0 to 3" in str(error) and "rows 4 to 7" in str(error)
     assert "rows=False" in str(error)
 
 
