@@ -3,7 +3,7 @@
  *   kill_test [SCALE [VARIANT]]
  *
  * The workers are forked, share the ring and the slots through memfds, and send SIGKILL to
- * themselves at random fault points inside csrc/ring.c; or a thread of the parent sends it from
+ * themselves at random fault points inside csrc/ring*.c; or a thread of the parent sends it from
  * outside at random moments. The real monitor mends the ring, the parent forks replacements.
  * feed.c asserts that nothing is lost, doubled, torn or out of order. Nobody ever parks with a
  * time-out: a lost wake-up stops everything, and the watchdog says so.

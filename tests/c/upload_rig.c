@@ -25,13 +25,17 @@ uint64_t rig_bytes(const rig *r, uint64_t index) {
 }
 
 /* Different for every index and place. */
-void rig_fill(const rig *r, uint64_t index, void *to) {
+static void fill(const rig *r, uint64_t index, void *to, uint64_t part, uint64_t parts) {
   uint64_t words = (rig_bytes(r, index) + 7) / 8;
-  for (uint64_t i = 0; i < words; i++) {
+  for (uint64_t i = words * part / parts; i < words * (part + 1) / parts; i++) {
     uint64_t state = index << 20 ^ i, word = random_next(&state);
     memcpy((uint8_t *)to + 8 * i, &word, sizeof word);
   }
 }
+
+void rig_fill(const rig *r, uint64_t index, void *to) { fill(r, index, to, 0, 1); }
+
+static uint64_t parts_of(const rig *r) { return r->plan.parts ? r->plan.parts : 1; }
 
 static void fill_note(uint64_t index, uint8_t *note) {
   for (uint32_t i = 0; i < RIG_NOTE; i++) note[i] = (uint8_t)(index * 31 + i);
@@ -60,8 +64,9 @@ static void make(rig *r, const ff_claim *claimed) {
                       .spilled = rig_is_spilled(r, index),
                       .data_bytes = rig_bytes(r, index),
                       .note_bytes = RIG_NOTE};
-  if (result.kind == FF_DATA && !result.spilled) rig_fill(r, index, slot);
-  fill_note(index, slot + result.data_bytes);
+  if (result.kind == FF_DATA && !result.spilled)
+    fill(r, index, slot, claimed->ticket.part, claimed->ticket.parts);
+  if (!claimed->ticket.part) fill_note(index, slot + result.data_bytes);
   CHECK_EQ(ff_ring_publish(&r->ring, claimed, &result), 0);
 }
 
@@ -160,13 +165,14 @@ void rig_post(rig *r) {
     ff_ticket ticket = {.index = r->next_index,
                         .segment = 1,
                         .offset = slot * r->plan.stride,
-                        .capacity = r->plan.stride};
+                        .capacity = r->plan.stride,
+                        .parts = r->plan.parts};
     if (ff_ring_post_quietly(&r->ring, &ticket, FF_ANY_WORKER, &sequence)) {
       ff_slot_unbind(r->segment, slot);
       ff_slot_release(r->segment, slot);
       return;
     }
-    CHECK_EQ(sequence, r->next_index);
+    CHECK_EQ(sequence, r->next_index * parts_of(r));
     r->next_index++;
   }
 }
@@ -191,7 +197,7 @@ void rig_check(const rig *r, const ff_arrival *arrival) {
   uint64_t index = arrival->batch.ticket.index;
   uint8_t note[RIG_NOTE];
   fill_note(index, note);
-  CHECK_EQ(arrival->batch.sequence, index);
+  CHECK_EQ(arrival->batch.sequence, index * parts_of(r));
   CHECK_EQ(arrival->batch.result.kind, rig_kind(r, index));
   CHECK_EQ(arrival->batch.result.spilled, rig_is_spilled(r, index));
   CHECK_EQ(arrival->batch.result.data_bytes, rig_bytes(r, index));

@@ -27,6 +27,7 @@ typedef struct {
   bool no_slots;   /* the test announces them */
   bool no_workers; /* the test publishes by rig_make() */
   uint32_t spin;
+  uint16_t parts; /* of each batch; 0: one. Not with odd sizes: parts would share a word */
   ff_upload_plan upload;
 } rig_plan;
 

@@ -198,7 +198,7 @@ def lost(protocol: Protocol) -> bool:
     )
 
 
-# -- csrc/ring.c: ff_ring_post_quietly(), ff_ring_wake_idle(), ff_ring_claim() -----------------
+# -- csrc/ring_*.c: ff_ring_post_quietly(), ff_ring_wake_idle(), ff_ring_claim() ---------------
 
 TAIL, TICKET, FIRST = "tail", "ticket", "first"  # 1: posted, open, taken (so not ready any more)
 

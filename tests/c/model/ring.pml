@@ -1,4 +1,4 @@
-/* The protocol of csrc/ring.c and csrc/monitor.c, for Spin. What it can and cannot show: README.md.
+/* The protocol of csrc/ring*.c and csrc/monitor.c, for Spin. What it can and cannot show: README.md.
  *
  * One statement (or one atomic) here is one access to shared memory there, in the same order; what
  * only its owner sees or changes is put together with its neighbour. Memory is sequentially

@@ -1,4 +1,4 @@
-/* The protocol of csrc/upload.c and csrc/uploading.c, on that of csrc/ring.c, for Spin: the device
+/* The protocol of csrc/upload.c and csrc/uploading.c, on that of csrc/ring*.c, for Spin: the device
  * and the workers here, the upload thread and the training thread ("the consumer") in files of their
  * own. What it shows: README.md.
  *
