@@ -10,7 +10,7 @@ import pytest
 from docs_pages import ROOT, blocks
 from script_process import ScriptProcess
 
-PAGES = ["cache.md", "files.md", "generators.md", "images.md", "sources.md"]
+PAGES = ["cache.md", "files.md", "generators.md", "images.md", "rows.md", "sources.md"]
 
 THREE_EPOCHS = r"epoch 1: .*\nepoch 2: .*\nepoch 3: .*\n"
 EXAMPLES = {
