@@ -135,8 +135,8 @@ def test_the_end_of_an_epoch_is_the_begin_of_the_next() -> None:
 @pytest.mark.parametrize(
     ("first", "then"),
     [
-        ({"workers": 2}, {"workers": 0}),
-        ({"workers": 0}, {"workers": 3, "max_queue_size": 1}),
+        ({"workers": 2, "rows": True}, {"workers": 0}),
+        ({"workers": 0}, {"workers": 2, "rows": True, "max_queue_size": 1}),
         ({"workers": 2, "max_queue_size": 30}, {"workers": 2, "use_multiprocessing": False}),
     ],
 )
