@@ -85,6 +85,11 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._exitcodes: dict[int, int] = {}
 
+    def start(self) -> None:
+        """Start the server if there is none, and let it get ready meanwhile."""
+        with self._lock:
+            self._ensure()
+
     def spawn(self, worker_socket: socket.socket) -> tuple[int, int]:
         """Fork a worker that talks through `worker_socket`; return its pid and pidfd.
 
@@ -94,8 +99,7 @@ class ForkServer:
             If the server cannot be started.
         """
         with self._lock:
-            if self._socket is None or self._pid != os.getpid() or not self._alive():
-                self._start()
+            self._ensure()
             try:
                 return self._request(worker_socket)
             except OSError as error:
@@ -117,6 +121,10 @@ class ForkServer:
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def _ensure(self) -> None:
+        if self._socket is None or self._pid != os.getpid() or not self._alive():
+            self._start()
 
     def _start(self) -> None:
         self._stop()

@@ -118,6 +118,7 @@ class ProcessPool:
         self._source = source
         self._seed = seed
         self._server = server(modules_to_preload(source, environment))
+        self._server.start()  # it gets ready while the source is packed and slots are made
         self._source_fd = payload.ship(source)
         self._setting_fd = payload.ship(setting(environment))
         self._processes: dict[int, Process] = {}
