@@ -209,7 +209,11 @@ class Feed:
     def _gather(self, piece: Batch) -> Opened | None:
         """Take a part; with the last one the batch is complete, and is looked at as any other."""
         pieces = self._parts.add(piece)
-        return self._open_unusual(Batch.join(pieces)) if pieces else None
+        if len(pieces) == piece.parts:
+            return self._open_unusual(Batch.join(pieces))
+        for left in pieces:  # an interrupted `next` has lost one of them
+            self._discard(left)
+        return None
 
     def _end(self, batch: Batch) -> None:
         """A worker's stream gives no more; what may still come from it is not for the belt."""
