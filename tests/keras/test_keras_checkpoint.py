@@ -1,5 +1,6 @@
 """LoaderCheckpoint: a training that was ended anywhere goes on with the data it has not seen."""
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from keras_sources import BACKEND, Batches, batch
 
 import fastfeed
 from fastfeed.errors import ArgumentError, StateMismatch
-from fastfeed.keras import LoaderCheckpoint, adapter, fit_generator
+from fastfeed.keras import LoaderCheckpoint, adapter, checkpoint, fit_generator
 
 LENGTH, EPOCHS = 7, 3
 
@@ -259,3 +260,18 @@ def test_old_states_are_dropped_but_for_the_first(tmp_path, monkeypatch):
     train(tmp_path, 10, 1)
     saved = json.loads((tmp_path / "data.json").read_text())
     assert [step for step, _ in saved["states"]] == [0, 9, 10]
+
+
+@on_tensorflow
+def test_a_full_disk_leaves_the_states_that_were_there(tmp_path, monkeypatch):
+    path = tmp_path / "data.json"
+    checkpoint.write(path, {0: {"epoch": 0}})
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.write(path, {7: {"epoch": 1}})
+    assert os.listdir(tmp_path) == ["data.json"]
+    assert checkpoint.read(path) == {0: {"epoch": 0}}
