@@ -6,7 +6,6 @@ Everything that can block is under a watchdog (pytest-timeout, which prints all 
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,20 +14,13 @@ from script_process import ScriptProcess
 
 from fastfeed import _core
 
-MANY = 50
-modules_frozen = 0
 
-
-@pytest.fixture(autouse=True)
-def heavy_imports_are_not_searched_for_garbage() -> None:
-    """Looking for garbage takes half a second with TensorFlow, PyTorch and JAX in memory. What an
-    import has made stays anyway.
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what tests and their imports are made of: with TensorFlow,
+    PyTorch and JAX in memory it takes up to 2 s otherwise, after each test.
     """
-    global modules_frozen
-    if len(sys.modules) > modules_frozen + MANY:
-        gc.collect()
-        gc.freeze()
-        modules_frozen = len(sys.modules)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +33,7 @@ def nothing_left_behind() -> Iterator[None]:
     # A thread that was in the middle of an item at the end drops its segment with that item.
     assert eventually(lambda: _core.segments_alive() == 0), f"{_core.segments_alive()} segments"
     assert open_descriptors() <= before
+    gc.freeze()  # nor is what this test has imported, traced and compiled garbage
 
 
 @pytest.fixture(scope="session")

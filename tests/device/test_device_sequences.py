@@ -160,7 +160,7 @@ def test_whatever_is_done_each_batch_is_right_in_its_place_and_nothing_is_left(
     finally:
         loader.close()
     del loader, model
-    gc.collect(0)
+    gc.collect()
     assert eventually(lambda: (_core.devices_alive(), _core.segments_alive()) == (0, 0))
     assert gpu.live() == 2  # the framework's own context and stream
     assert gpu.violations() == []
