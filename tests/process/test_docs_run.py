@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docs_pages import ROOT, blocks
+from docs_pages import DOCS, ROOT, blocks
 from script_process import ScriptProcess
 
 PAGES = ["cache.md", "files.md", "generators.md", "images.md", "rows.md", "sources.md"]
+WITH_KERAS = {"resume.md"}  # in test_keras_docs
 
 THREE_EPOCHS = r"epoch 1: .*\nepoch 2: .*\nepoch 3: .*\n"
 EXAMPLES = {
@@ -57,6 +58,12 @@ def test_a_page_prints_what_it_shows(page: str, printed_by: Callable[[str], str]
     for text in shown:
         assert text in printed, f"{page} shows:\n{text}\nprinted is, from there on:\n{printed}"
         printed = printed.partition(text)[2]
+
+
+def test_the_overview_leads_to_every_page_that_runs_here_and_those_are_there() -> None:
+    links = set(re.findall(r"\]\(([\w-]+\.md)", (DOCS / "sources.md").read_text()))
+    with_examples = {page for page in links if blocks(page)}
+    assert with_examples - WITH_KERAS | {"sources.md"} == set(PAGES)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
