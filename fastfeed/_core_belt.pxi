@@ -288,14 +288,16 @@ cdef class Belt:
 
     cdef uint16_t parts_of(self, uint32_t rows):
         """Into how many parts a batch of samples is divided now. The first ones into all there are:
-        somebody waits for them, and nobody knows how long they take.
+        somebody waits for them, and nobody knows how long they take. Without slots every part
+        brings memory for the whole batch.
         """
         cdef uint64_t worth = UINT64_MAX
+        cdef uint32_t each = PARTS_A_WORKER if self.segment is not None else 1
         if self.workers == 1:
             return 1
         if self.part_ns and self.work_ns:
             worth = self.work_ns // self.part_ns
-        return <uint16_t>max(1, min(worth, self.most_parts, PARTS_A_WORKER * self.workers, rows))
+        return <uint16_t>max(1, min(worth, self.most_parts, each * self.workers, rows))
 
     cdef void learn(self, uint64_t work_ns):
         """Take a batch into the average: the last one counts an eighth."""

@@ -137,9 +137,10 @@ class Engine:
             raise
 
     def _make_belt(self, tickets: int, workers: int, parts: int) -> _core.Belt:
-        # Until the size of a batch is known, each travels in a segment of its own, which costs
-        # more: one a worker is enough to find out.
-        belt = _core.Belt(self._ring, tickets, min(tickets, max(1, workers)))
+        # Until the size of a batch is known, each travels in a segment of its own, or each part of
+        # it in one as large, which costs more: one a worker is enough to find out.
+        at_first = 1 if parts > 1 else min(tickets, max(1, workers))
+        belt = _core.Belt(self._ring, tickets, at_first)
         belt.workers = max(1, workers)
         belt.most_parts = parts
         return belt
