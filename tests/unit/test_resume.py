@@ -13,7 +13,7 @@ from unit_random import Random, SelfShuffling
 from unit_sources import Batches, private
 
 import fastfeed
-from fastfeed.errors import ArgumentError, LoaderClosed, SourceExhausted, StateMismatch
+from fastfeed.errors import ArgumentError, SourceExhausted, StateMismatch
 
 CALLER: dict[str, Any] = {"workers": 0}
 THREADS: dict[str, Any] = {"workers": 2, "use_multiprocessing": False}
@@ -377,22 +377,6 @@ def test_a_hook_that_fails_does_not_lose_the_place() -> None:
 
 
 # -- what is refused ------------------------------------------------------------------------
-
-
-def test_without_an_order_there_is_no_position() -> None:
-    with (
-        fastfeed.Loader(np.arange(8), 4, ordered=False) as loader,
-        pytest.raises(ArgumentError, match=r"as they are finished.*ordered=False"),
-    ):
-        loader.state_dict()
-
-
-def test_a_closed_loader_says_so() -> None:
-    with fastfeed.Loader(np.arange(8), 4) as loader:
-        state = loader.state_dict()
-    with pytest.raises(LoaderClosed):
-        loader.load_state_dict(state)
-    assert loader.state_dict() == state  # of a job that is over: still of use
 
 
 def test_a_stream_that_gives_less_than_before() -> None:

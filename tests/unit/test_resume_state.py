@@ -12,7 +12,7 @@ import pytest
 from unit_sources import Batches
 
 import fastfeed
-from fastfeed.errors import StateMismatch
+from fastfeed.errors import ArgumentError, LoaderClosed, StateMismatch
 from fastfeed.sources.fingerprints import ROWS, identity_of_arrays
 
 
@@ -207,3 +207,19 @@ def test_light_items_are_counted_one_by_one() -> None:
             loader.load_state_dict(state)
             seen += [int(value) for batch in loader for value in batch]
     assert sorted(seen) == list(range(4, 16))  # the rest is too little for a step of 6
+
+
+def test_without_an_order_there_is_no_position() -> None:
+    with (
+        fastfeed.Loader(np.arange(8), 4, ordered=False) as loader,
+        pytest.raises(ArgumentError, match=r"as they are finished.*ordered=False"),
+    ):
+        loader.state_dict()
+
+
+def test_a_closed_loader_says_so() -> None:
+    with fastfeed.Loader(np.arange(8), 4) as loader:
+        state = loader.state_dict()
+    with pytest.raises(LoaderClosed):
+        loader.load_state_dict(state)
+    assert loader.state_dict() == state  # of a job that is over: still of use
