@@ -306,7 +306,8 @@ def plan_images(source: Any, options: Options) -> Plan:
             f"it to flow(...), flow_from_directory(...) or flow_from_dataframe(...).",
             f"batch_size={options.batch_size}",
         )
-    order = order_of(len(source), None, options, shuffle=options.shuffle, seed=options.seed)
+    length = length_of(source) or 0  # never endless
+    order = order_of(length, None, options, shuffle=options.shuffle, seed=options.seed)
     processes = options.use_multiprocessing is not False
     return Plan(
         ImageSource(source, options.seed), options.worker_count, processes, order, options.seed
