@@ -1,4 +1,4 @@
-"""Asks for missing libraries before any worker starts, not from within it."""
+"""The libraries that read images: asked for before any worker starts, imported before its work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import importlib.util
 
 from fastfeed.errors import ArgumentError
 from fastfeed.imaging.resize import uses_pillow
+
+
+def libraries(interpolation: str, fast: bool) -> dict[str, str]:
+    """Return the modules that `decode` and `resize` will import, and the packages they are in."""
+    needed = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
+    return {**needed, "PIL.Image": "pillow"} if uses_pillow(interpolation, fast) else needed
 
 
 def check_installed(interpolation: str, fast: bool) -> None:
@@ -21,10 +27,11 @@ def check_installed(interpolation: str, fast: bool) -> None:
     ArgumentError
         A library is missing.
     """
-    needed = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
-    if uses_pillow(interpolation, fast):
-        needed["PIL"] = "pillow"
-    missing = [name for module, name in needed.items() if not importlib.util.find_spec(module)]
+    missing = [
+        package
+        for module, package in libraries(interpolation, fast).items()
+        if not importlib.util.find_spec(module.partition(".")[0])
+    ]
     if missing:
         raise ArgumentError(
             "Reading image files needs simplejpeg and OpenCV, and all ways of resizing but nearest "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,11 @@ class Images(ItemReader):
     def n_samples(self) -> int:
         """How many pictures there are."""
         return len(self._found.names)
+
+    def open(self) -> None:
+        """Import what decodes, so that a worker's first picture takes no longer than others."""
+        for module in self._reading.libraries:
+            import_module(module)
 
     def load(self, row: int) -> Tree:
         """Return picture number `row`, decoded; resized too if chance has no part in that."""

@@ -14,6 +14,7 @@ from fastfeed.errors import ArgumentError
 from fastfeed.imaging.colors import CHANNELS
 from fastfeed.imaging.crop import RandomCrop
 from fastfeed.imaging.decode import ColorMode, decode, decode_part
+from fastfeed.imaging.installed import libraries
 from fastfeed.imaging.resize import INTERPOLATIONS, Box, centre_box, resize
 
 Image = npt.NDArray[np.uint8]
@@ -52,6 +53,11 @@ class Reading:
                     f"{name} must be one of {', '.join(map(repr, known))}.",
                     f"{name}={getattr(self, name)!r}",
                 )
+
+    @property
+    def libraries(self) -> list[str]:
+        """The modules that are needed to read files."""
+        return list(libraries(self.interpolation, self.fast or self.crop is not None))
 
     @property
     def shape(self) -> tuple[int, int, int]:
