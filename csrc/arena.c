@@ -131,15 +131,20 @@ int ff_memory_create(const char *name, uint64_t bytes, const char *root, int *fd
   return rc;
 }
 
-int ff_memory_map(int fd, void **base, uint64_t *bytes) {
+int ff_memory_map_lazily(int fd, void **base, uint64_t *bytes) {
   struct stat status;
   if (fstat(fd, &status)) return -errno;
   *bytes = (uint64_t)status.st_size;
   *base = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (*base == MAP_FAILED) return -errno;
-  /* An improvement only: a kernel that refuses it lets the first batches pay page by page. */
-  madvise(*base, *bytes, MADV_POPULATE_WRITE);
-  return 0;
+  return *base == MAP_FAILED ? -errno : 0;
+}
+
+void ff_memory_populate(void *base, uint64_t bytes) { madvise(base, bytes, MADV_POPULATE_WRITE); }
+
+int ff_memory_map(int fd, void **base, uint64_t *bytes) {
+  int rc = ff_memory_map_lazily(fd, base, bytes);
+  if (!rc) ff_memory_populate(*base, *bytes);
+  return rc;
 }
 
 int ff_memory_look_at(int fd, const void **base, uint64_t *bytes) {

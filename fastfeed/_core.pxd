@@ -20,6 +20,8 @@ cdef extern from "arena.h" nogil:
     uint64_t ff_headroom(const char *root)
     int ff_memory_create(const char *name, uint64_t size, const char *root, int *fd)
     int ff_memory_map(int fd, void **base, uint64_t *size)
+    int ff_memory_map_lazily(int fd, void **base, uint64_t *size)
+    void ff_memory_populate(void *base, uint64_t size)
     int ff_memory_look_at(int fd, const void **base, uint64_t *size)
     int ff_memory_keep_private(void *base, uint64_t size)
     void ff_memory_unmap(void *base, uint64_t size)

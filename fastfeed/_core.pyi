@@ -41,7 +41,8 @@ class Memory:
 
 @final
 class Mapping(Memory):
-    def __new__(cls, fd: int, keep_private: bool = False) -> Self: ...
+    def __new__(cls, fd: int, keep_private: bool = False, lazily: bool = False) -> Self: ...
+    def populate(self, offset: int, size: int) -> None: ...
 
 @final
 class CacheMemory(Memory):

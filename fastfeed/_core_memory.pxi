@@ -125,17 +125,31 @@ def views(Memory memory not None, uint64_t start, skeleton, type leaf):
 
 @cython.final
 cdef class Mapping(Memory):
-    """A whole memfd, mapped. The descriptor stays the caller's and may be closed."""
+    """A whole memfd, mapped. The descriptor stays the caller's and may be closed.
 
-    def __cinit__(self, int fd, bint keep_private=False):
+    Parameters
+    ----------
+    keep_private : bool
+        No child that this process forks has it.
+    lazily : bool
+        Its pages are not ready to be written before `populate`, or page by page as they are.
+    """
+
+    def __cinit__(self, int fd, bint keep_private=False, bint lazily=False):
         cdef void *base = NULL
         cdef int code
         with nogil:
-            code = ff_memory_map(fd, &base, &self.size)
+            code = (ff_memory_map_lazily if lazily else ff_memory_map)(fd, &base, &self.size)
         check(code, "ff_memory_map")
         self.base = <char *>base
         if keep_private:
             check(ff_memory_keep_private(base, self.size), "ff_memory_keep_private")
+
+    def populate(self, uint64_t offset, uint64_t size):
+        """Make `size` bytes at `offset`, the start of a page, ready to be written."""
+        self.check_range(offset, size)
+        with nogil:
+            ff_memory_populate(self.base + offset, size)
 
     def __dealloc__(self):
         if self.base:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from fastfeed._core import Mapping, Memory, Ring, create_memory, headroom, start_lifeline
+from fastfeed._core import Claim, Mapping, Memory, Ring, create_memory, headroom, start_lifeline
 from fastfeed.errors import CoreError, OutOfMemory, gib
 from fastfeed.sources.base import Item, Source, Writer
 from fastfeed.workers import payload
@@ -20,6 +20,8 @@ from fastfeed.workers.forkserver import receive_message, send_message
 from fastfeed.workers.work import Work
 
 PAGE = 4096
+AT_ONCE = 16 << 20
+"""Bytes of a segment whose pages are made ready all at once, in 4 ms."""
 LIMITS = ""
 """Folder in which the kernel's limits of memory are looked up; the tests' stand in another."""
 
@@ -120,18 +122,36 @@ class ProcessRoom:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
-        self._segments: dict[int, Memory] = {}
+        self._segments: dict[int, Mapping] = {}
+        self._large: dict[int, set[int]] = {}  # number -> the slots that are ready
         self._spill_fd = -1
 
-    def slot(self, segment: int) -> Memory:
+    def slot(self, claim: Claim) -> Memory:
         """Return the segment that a ticket names. The parent sent it before the ticket."""
-        while segment not in self._segments:
-            message, fds = receive_message(self._link)
-            for old in message["retired"]:
-                self._segments.pop(old, None)
-            self._segments[message["segment"]] = Mapping(fds[0], keep_private=True)
-            os.close(fds[0])
-        return self._segments[segment]
+        while claim.segment not in self._segments:
+            self._receive_segment()
+        if self._large:
+            self._populate(claim)
+        return self._segments[claim.segment]
+
+    def _receive_segment(self) -> None:
+        message, fds = receive_message(self._link)
+        for old in message["retired"]:
+            self._segments.pop(old, None)
+            self._large.pop(old, None)
+        is_large = os.fstat(fds[0]).st_size > AT_ONCE
+        segment = Mapping(fds[0], keep_private=True, lazily=is_large)
+        os.close(fds[0])
+        self._segments[message["segment"]] = segment
+        if is_large:
+            self._large[message["segment"]] = set()
+
+    def _populate(self, claim: Claim) -> None:
+        """Make a slot's pages ready before its first batch: those of all would hold up that one."""
+        ready = self._large.get(claim.segment)
+        if ready is not None and claim.offset not in ready:
+            ready.add(claim.offset)
+            self._segments[claim.segment].populate(claim.offset, claim.capacity)
 
     def spill(self, n_bytes: int) -> Memory:
         """Return a memfd of our own."""

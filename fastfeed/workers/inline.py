@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastfeed._core import Batch, Lease, Memory, Ring, Segment, private_lease
+from fastfeed._core import Batch, Claim, Lease, Memory, Ring, Segment, private_lease
 from fastfeed.errors import WorkerCrashed
 from fastfeed.sources.base import Source
 from fastfeed.workers.work import Work
@@ -62,9 +62,9 @@ class ThreadRoom:
         self._shared = shared
         self._spill: Lease | None = None
 
-    def slot(self, segment: int) -> Memory:
+    def slot(self, claim: Claim) -> Memory:
         """Return the segment that a ticket names."""
-        return self._shared.slot(segment)
+        return self._shared.slot(claim.segment)
 
     def spill(self, n_bytes: int) -> Memory:
         """Return ordinary memory."""

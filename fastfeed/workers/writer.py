@@ -24,8 +24,8 @@ from fastfeed.structure import ArrayLeaf, Layout, Layouts, Tree, is_leaf, leaf_b
 class Room(Protocol):
     """Where a worker gets the memory that it writes to; one for each kind of worker."""
 
-    def slot(self, segment: int) -> Memory:
-        """Return the segment that a ticket names."""
+    def slot(self, claim: Claim) -> Memory:
+        """Return the segment that a ticket names; its slot is ready to be written."""
 
     def spill(self, n_bytes: int) -> Memory:
         """Return a new segment for a batch that does not fit its slot."""
@@ -57,7 +57,7 @@ class SlotWriter:
         if claim.segment == NO_SEGMENT:
             self._base = self._limit = 0
         else:
-            self._memory = self._room.slot(claim.segment)
+            self._memory = self._room.slot(claim)
             self._base = claim.offset
             self._limit = self._base + claim.capacity
 
