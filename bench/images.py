@@ -1,10 +1,11 @@
 """``python -m bench.images``: JPEG files of 500 x 375 to batches of 224 x 224, with two workers.
 
 A random crop, resized (bilinear), flipped half of the times: by `fastfeed.images`, by tf.data, and
-by SPDL with its own decoder (it needs the libraries of FFmpeg). Keras's `ImageDataGenerator` only
-resizes (nearest) and flips, which is less work. (``fast=True``: the quick DCT, plain upsampling of
-colours; without it the pixels are Pillow's.) Then how long the first batch of 256 takes, made by
-one worker or by both; a first batch of one picture says how much of that is the start.
+by SPDL with its own decoder (it needs the libraries of FFmpeg). Keras's `ImageDataGenerator` has
+no random crop: it zooms, shifts and flips, or only resizes (nearest) and flips, less work than all
+others. (``fast=True``: the quick DCT, plain upsampling of colours; without it the pixels are
+Pillow's.) Then how long the first batch of 256 takes, made by one worker or by both; a first batch
+of one picture says how much of that is the start.
 
 Every run has a process of its own. The files are cut from photographs that scikit-learn and
 scikit-image bring (`photos.py`), and lie in a temporary folder, so in the page cache.
@@ -30,6 +31,7 @@ from bench.images_cell import (
     FASTFEED_FAST,
     FIRST,
     KERAS,
+    KERAS_MOVED,
     SPDL,
     SPDL_FAST,
     TF,
@@ -44,8 +46,12 @@ from bench.sheet import Run, Sheet, parser, spread, verdict
 
 MODULE = "bench.images"
 CLASSES, DIFFERENT, LINKS = 4, 256, 8  # every file has so many names
-NEEDS = {KERAS: "keras", TF: "tensorflow", TF_FUSED: "tensorflow", SPDL: "spdl", SPDL_FAST: "spdl"}
+NEEDS = {
+    KERAS: "keras", KERAS_MOVED: "keras", TF: "tensorflow", TF_FUSED: "tensorflow", SPDL: "spdl",
+    SPDL_FAST: "spdl",
+}  # fmt: skip
 BARS = (
+    (FASTFEED, KERAS_MOVED, 2.0),
     (FASTFEED, KERAS, 2.0),
     (FASTFEED_AS_KERAS, KERAS, 2.0),
     (FASTFEED, TF, 1.2),

@@ -28,6 +28,7 @@ FASTFEED, FASTFEED_BYTES = "fastfeed, float32", "fastfeed, uint8"
 FASTFEED_FAST = "fastfeed, float32, fast=True"
 FASTFEED_AS_KERAS = "fastfeed, resized and flipped only"
 KERAS = "ImageDataGenerator, threads, resized and flipped only"
+KERAS_MOVED = "ImageDataGenerator, threads, random zoom, shift and flip"
 TF, TF_FUSED = "tf.data, decode_jpeg", "tf.data, decode_and_crop_jpeg"
 SPDL, SPDL_FAST = "SPDL, bilinear", "SPDL, fast_bilinear"
 HEAD_START = 1.0
@@ -100,12 +101,14 @@ def _fastfeed(
 
 
 @contextmanager
-def _keras(folder: str) -> Iterator[Batches]:
-    """Keras has no random crop but the costly one of its affine transform, so it does without."""
+def _keras(folder: str, moved: bool = False) -> Iterator[Batches]:
+    """Keras has no random crop; `moved`: what comes nearest to one, by its affine transform."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
-    iterator = ImageDataGenerator(horizontal_flip=True).flow_from_directory(
+    moves = {"zoom_range": (0.3, 1.0), "width_shift_range": 0.2, "height_shift_range": 0.2}
+    generator = ImageDataGenerator(horizontal_flip=True, **(moves if moved else {}))
+    iterator = generator.flow_from_directory(
         folder, target_size=(SIDE, SIDE), batch_size=BATCH
     )
     iterator.workers = WORKERS
@@ -204,6 +207,7 @@ WAYS: dict[str, Way] = {
     FASTFEED_FAST: lambda folder: _fastfeed(folder, fast=True),
     FASTFEED_AS_KERAS: lambda folder: _fastfeed(folder, cut=False),
     KERAS: _keras,
+    KERAS_MOVED: lambda folder: _keras(folder, moved=True),
     TF: _tf_data,
     TF_FUSED: lambda folder: _tf_data(folder, fused=True),
     SPDL: lambda folder: _spdl(folder, "bilinear"),
