@@ -83,15 +83,16 @@ static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
   return word_state(*word) == READY && same_ticket(*word, sequence);
 }
 
-/* Is the batch finished of which the ready entry `sequence` is a part? Nobody writes to its slot
- * then. Parts before this one may have been taken already, and their entries used again. */
+/* Is the batch finished of which the ready entry `sequence` is the next part? Nobody writes to its
+ * slot then. The parts before this one must have been taken, and their entries may be used again.
+ * One that is ready now was not when the taker passed it: to begin behind it would leave it there,
+ * without the others, for ever. */
 static bool is_finished(const ff_ring *ring, uint64_t sequence) {
   const ff_ticket *ticket = &entry_at(ring, sequence)->ticket;
   uint64_t s = sequence - ticket->part, end = s + ticket->parts, word;
   for (; s != sequence; s++) {
     word = ff_load_acquire64(&entry_at(ring, s)->word); /* as is_ready() */
-    if (same_ticket(word, s) && (word_state(word) == OPEN || word_state(word) == FILLING))
-      return false;
+    if (same_ticket(word, s) && word_state(word) != EMPTY) return false;
   }
   while (++s != end)
     if (!is_ready(ring, s, &word)) return false;
