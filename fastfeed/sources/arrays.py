@@ -12,7 +12,7 @@ import numpy as np
 
 from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder
-from fastfeed.sources.base import Item, RowNumbers, Source, Writer
+from fastfeed.sources.base import Item, RowLayouts, RowNumbers, Source, Writer
 from fastfeed.sources.fingerprints import identity_of_arrays
 from fastfeed.structure import ArraySpec, Layout, Tree, as_leaf, describe, leaves, map_leaves
 
@@ -33,8 +33,8 @@ class ArraySource(Source):
     def __init__(self, arrays: Tree, order: EpochOrder) -> None:
         self._arrays = arrays
         self._rows = RowNumbers(order)
-        self._most_rows = order.most_rows
-        self._full = self._layout_of(order.most_rows)
+        sample = map_leaves(lambda array: ArraySpec(array.shape[1:], array.dtype), arrays)
+        self._layouts = RowLayouts(sample, order.most_rows)
 
     def fingerprint(self) -> str:
         """Return the arrays' looks, and a hash of some rows."""
@@ -42,17 +42,11 @@ class ArraySource(Source):
 
     def layout(self) -> Layout:
         """Return the layout of the largest batch."""
-        return self._full
-
-    def _layout_of(self, rows: int) -> Layout:
-        return Layout.of(
-            map_leaves(lambda array: ArraySpec((rows, *array.shape[1:]), array.dtype), self._arrays)
-        )
+        return self._layouts.full
 
     def make(self, item: Item, writer: Writer) -> None:
         """Gather one batch."""
-        rows = item.batch_rows
-        layout = self._full if rows == self._most_rows else self._layout_of(rows)
+        layout = self._layouts.of(item.batch_rows)
         numbers = self._rows.of(item)
         writer.reserve(layout)
         for leaf, array in zip(leaves(layout.skeleton), leaves(self._arrays), strict=True):

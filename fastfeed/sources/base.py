@@ -12,7 +12,7 @@ from fastfeed._core import Claim, Order
 from fastfeed.caching.base import CacheUse
 from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder, ItemNumbers
-from fastfeed.structure import Layout, Tree
+from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
 
 
 class EndOfItems(Exception):
@@ -61,28 +61,38 @@ class Item:
     ----------
     index, epoch : int
         Of samples: `index` counts the batches of the epoch.
-    position : int
-        Where the first sample stands in the epoch's order.
-    rows, first_row, batch_rows : int
-        How many samples, which row of the batch the first of them is, and how many rows that has;
-        0 where items are batches.
+    rows : int
+        How many samples; 0 where items are batches.
     """
 
-    __slots__ = (
-        "_globals", "_numbers", "_rng", "batch_rows", "epoch", "first_row", "index", "position",
-        "rows",
-    )  # fmt: skip
+    __slots__ = ("_claim", "_globals", "_numbers", "_rng", "epoch", "index", "rows")
 
     def __init__(self, numbers: ItemNumbers, global_numbers: Numbers | None, claim: Claim) -> None:
         self._numbers = numbers
         self._globals = global_numbers
+        self._claim = claim
         self._rng: np.random.Generator | None = None
         self.epoch = claim.epoch
         self.index = claim.index
-        self.position = claim.position
         self.rows = claim.rows
-        self.first_row = claim.first_row
-        self.batch_rows = claim.batch_rows
+
+    # Not taken from the claim before they are wanted: an item that is a batch has no use for them,
+    # and small ones would feel it.
+
+    @property
+    def position(self) -> int:
+        """Where the first sample stands in the epoch's order."""
+        return self._claim.position
+
+    @property
+    def first_row(self) -> int:
+        """Which row of the batch it is."""
+        return self._claim.first_row
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows the batch has; 0 where items are batches."""
+        return self._claim.batch_rows
 
     @property
     def rng(self) -> np.random.Generator:
@@ -117,6 +127,36 @@ class RowNumbers:
         """Return the numbers of the samples, in order."""
         order = Order(self._length, self._shuffle, self._seed, item.epoch)
         return order.rows(item.position, item.rows)
+
+
+class RowLayouts:
+    """How batches of samples lie in their slots; nearly all of them have the most rows.
+
+    Parameters
+    ----------
+    spec : tree of ArraySpec
+        Of one sample.
+    most_rows : int
+
+    Attributes
+    ----------
+    full : Layout
+        Of the largest batch.
+    """
+
+    def __init__(self, spec: Tree, most_rows: int) -> None:
+        self._spec = spec
+        self._most_rows = most_rows
+        self.full = self._make(most_rows)
+
+    def of(self, rows: int) -> Layout:
+        """Return the layout of a batch of so many rows."""
+        return self.full if rows == self._most_rows else self._make(rows)
+
+    def _make(self, rows: int) -> Layout:
+        return Layout.of(
+            map_leaves(lambda one: ArraySpec((rows, *one.shape), one.dtype), self._spec)
+        )
 
 
 class Source(ABC):

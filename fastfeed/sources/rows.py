@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from fastfeed.caching.base import Cache
 from fastfeed.order import EpochOrder
-from fastfeed.sources.base import Item, RowNumbers, Writer
+from fastfeed.sources.base import Item, RowLayouts, RowNumbers, Writer
 from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.keeping import KeepingSource
-from fastfeed.structure import ArraySpec, Layout, Tree, map_leaves
+from fastfeed.structure import Layout, Tree, map_leaves
 
 
 @dataclass
@@ -136,8 +136,7 @@ class RowSource(KeepingSource):
         self.cache = cache
         self.divisible = self.slow = not reader.leaves_out
         self._rows = RowNumbers(order)
-        self._most_rows = order.most_rows
-        self._full = self._layout_of(order.most_rows)
+        self._layouts = RowLayouts(reader.spec, order.most_rows)
 
     def open(self, worker: int) -> None:
         """Let the reader open its files."""
@@ -149,17 +148,11 @@ class RowSource(KeepingSource):
 
     def layout(self) -> Layout:
         """Return the layout of the largest batch."""
-        return self._full
-
-    def _layout_of(self, rows: int) -> Layout:
-        return Layout.of(
-            map_leaves(lambda spec: ArraySpec((rows, *spec.shape), spec.dtype), self.items.spec)
-        )
+        return self._layouts.full
 
     def make(self, item: Item, writer: Writer) -> None:
         """Read the rows of one ticket."""
-        rows = item.batch_rows
-        layout = self._full if rows == self._most_rows else self._layout_of(rows)
+        layout = self._layouts.of(item.batch_rows)
         first, last = item.first_row, item.first_row + item.rows
         out = map_leaves(lambda array: array[first:last], writer.reserve(layout))
         asked = Rows(self._rows.of(item), out, item)
