@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ class Options:
     def worker_count(self) -> int:
         """The workers that were asked for, or as many as is usual."""
         return DEFAULT_WORKERS if self.workers is None else self.workers
+
+    @property
+    def processes(self) -> bool:
+        """Workers are processes, where the source can be sent to them."""
+        return self.use_multiprocessing is not False
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,7 @@ ACCEPTED = (
 )
 
 
-def order_of(
-    length: int, rows: int | None, options: Options, *, shuffle: bool, seed: int
-) -> EpochOrder:
+def order_of(length: int, rows: int | None, options: Options) -> EpochOrder:
     """Return the order of a source of `length` samples, of which `rows` make a batch, or of
     `length` batches.
 
@@ -190,7 +193,14 @@ def order_of(
             'drop_last=True leaves out what does not fill a batch, so uneven can only be "drop".',
             f'uneven="{uneven}", drop_last=True',
         )
-    order = EpochOrder(length, rows, shuffle=shuffle, seed=seed, shard=options.shard, uneven=uneven)
+    order = EpochOrder(
+        length,
+        rows,
+        shuffle=options.shuffle,
+        seed=options.seed,
+        shard=options.shard,
+        uneven=uneven,
+    )
     if not order.steps():
         raise too_few(order, rows, options)
     return order
@@ -219,13 +229,7 @@ def plan_arrays(source: Any, options: Options) -> Plan:
             "batch_size=None",
         )
     arrays = contiguous(source)
-    order = order_of(
-        common_length(arrays),
-        options.batch_size,
-        options,
-        shuffle=options.shuffle,
-        seed=options.seed,
-    )
+    order = order_of(common_length(arrays), options.batch_size, options)
     workers = 1 if options.workers is None else options.workers
     return Plan(ArraySource(arrays, order), workers, False, order, options.seed)
 
@@ -239,13 +243,12 @@ def plan_reader(reader: RowReader, options: Options) -> Plan:
             "batch_size=32.",
             "batch_size=None",
         )
-    shuffle = options.shuffle or reader.shuffle
     seed = options.seed if reader.seed is None else reader.seed
-    order = order_of(reader.n_samples, rows, options, shuffle=shuffle, seed=seed)
-    processes = options.use_multiprocessing is not False
+    options = replace(options, shuffle=options.shuffle or reader.shuffle, seed=seed)
+    order = order_of(reader.n_samples, rows, options)
     cache = cache_of(reader, reader.n_samples, options)
     source = RowSource(with_cache(reader, cache) if cache else reader, order, cache)
-    return Plan(source, options.worker_count, processes, order, seed)
+    return Plan(source, options.worker_count, options.processes, order, seed)
 
 
 def cache_of(source: Any, n_samples: int, options: Options) -> Cache | None:
@@ -266,15 +269,12 @@ def plan_indexable(source: Any, options: Options) -> Plan:
     if length is None:
         refuse_shares(source, options)
     else:
-        order = order_of(
-            length, options.batch_size, options, shuffle=options.shuffle, seed=options.seed
-        )
+        order = order_of(length, options.batch_size, options)
     if options.batch_size is not None and order is not None:
         wrapped = sample_source(source, order, options)
     else:
         wrapped = FillSource(source) if hasattr(source, "fill") else BatchSource(source)
-    processes = options.use_multiprocessing is not False
-    return Plan(wrapped, options.worker_count, processes, order, options.seed)
+    return Plan(wrapped, options.worker_count, options.processes, order, options.seed)
 
 
 def sample_source(items: Any, order: EpochOrder, options: Options) -> SampleSource:
@@ -307,10 +307,13 @@ def plan_images(source: Any, options: Options) -> Plan:
             f"batch_size={options.batch_size}",
         )
     length = length_of(source) or 0  # never endless
-    order = order_of(length, None, options, shuffle=options.shuffle, seed=options.seed)
-    processes = options.use_multiprocessing is not False
+    order = order_of(length, None, options)
     return Plan(
-        ImageSource(source, options.seed), options.worker_count, processes, order, options.seed
+        ImageSource(source, options.seed),
+        options.worker_count,
+        options.processes,
+        order,
+        options.seed,
     )
 
 
@@ -322,15 +325,14 @@ def plan_generator(function: Any, options: Options) -> Plan:
         function, options.worker_count, options.batch_size, options.drop_last, options.shard
     )
     workers = min(options.worker_count, wrapped.shards or 1)
-    processes = options.use_multiprocessing is not False
-    return Plan(wrapped, workers, processes, seed=options.seed)
+    return Plan(wrapped, workers, options.processes, seed=options.seed)
 
 
 def plan_mapped(source: MappedGenerator, options: Options) -> Plan:
     """Plan for a generator of light items: it stays here, and any worker makes what is heavy."""
     refuse_shuffle(options)
     refuse_shares(source, options, divisible=True)
-    processes = options.use_multiprocessing is not False and options.worker_count > 0
+    processes = options.processes and options.worker_count > 0
     shelf = SharedShelf() if processes else LocalShelf()
     share = Share(options.batch_size, options.drop_last, options.shard.rank, options.shard.world)
     kind = MappedIterator if isinstance(source.items, Iterator) else MappedSource
