@@ -52,7 +52,21 @@ class Schedule(Protocol):
         """Return the position of an epoch after so many of its batches."""
 
 
-class IndexSchedule:
+class FromPosition:
+    """For schedules that can begin an epoch in its middle."""
+
+    _resumed = (0, 0)
+
+    def resume(self, epoch: int, position: int) -> int:
+        """Let one epoch start at a position; those after it start at their first."""
+        self._resumed = epoch, position
+        return 0
+
+    def _position(self, epoch: int) -> int:
+        return self._resumed[1] if epoch == self._resumed[0] else 0
+
+
+class IndexSchedule(FromPosition):
     """Indices of a source of known length, epoch after epoch without a break.
 
     Parameters
@@ -75,7 +89,6 @@ class IndexSchedule:
         on_enter: Callable[[int], None],
     ) -> None:
         self._order = order
-        self._resumed = (0, 0)
         self._may_cross = may_cross
         self._on_enter = on_enter
         self._epoch = -1  # begin() enters the first one
@@ -113,18 +126,10 @@ class IndexSchedule:
             self._start(epoch)  # short epochs: the tickets may have been several ahead
         return ENDLESS if self._order is None else self._order.steps(self._position(epoch))
 
-    def resume(self, epoch: int, position: int) -> int:
-        """Let one epoch start at a position; those after it start at their first."""
-        self._resumed = epoch, position
-        return 0
-
     def reached(self, epoch: int, batches: int) -> int:
         """Return the items that all ranks have consumed."""
         start = self._position(epoch)
         return start + batches if self._order is None else self._order.after(start, batches)
-
-    def _position(self, epoch: int) -> int:
-        return self._resumed[1] if epoch == self._resumed[0] else 0
 
     def _cross(self) -> bool:
         """Enter the next epoch if that is allowed. A hook that fails does so ahead of the consumer,
@@ -206,7 +211,7 @@ class StreamSchedule:
         return batches
 
 
-class MappedSchedule:
+class MappedSchedule(FromPosition):
     """A generator's light items, one ticket after the other, as long as there are any.
 
     The last ticket of an epoch has no items: its worker answers that it is at the end. It is posted
@@ -226,7 +231,6 @@ class MappedSchedule:
         self._supply = supply
         self._outstanding = outstanding
         self._window = window
-        self._resumed = (0, 0)
         self._epoch = 0
         self._count = 0
         self._has_more = False
@@ -296,17 +300,9 @@ class MappedSchedule:
         self._has_more = True
         return ENDLESS
 
-    def resume(self, epoch: int, position: int) -> int:
-        """Let one epoch start at a position: the light items before it are passed over."""
-        self._resumed = epoch, position
-        return 0
-
     def reached(self, epoch: int, batches: int) -> int:
         """Return the light items that all ranks have consumed."""
         return self._position(epoch) + batches * self._supply.step
-
-    def _position(self, epoch: int) -> int:
-        return self._resumed[1] if epoch == self._resumed[0] else 0
 
 
 def interrupted(epoch: int) -> SourceError:
