@@ -204,6 +204,8 @@ cdef class Belt:
         """Write into the journal that this batch, or its exception, is handed out now."""
         cdef const ff_batch *taken = &batch.arrival.batch
         cdef ff_record record
+        # It may have become ready between the look at the clock and the look at the ring.
+        self.answered_ns = max(self.answered_ns, taken.result.made_ns)
         record.index = taken.ticket.index
         record.epoch = taken.ticket.epoch
         record.worker = <uint16_t>taken.worker
@@ -230,7 +232,7 @@ cdef class Belt:
         """Say what the consumer waited for: that this batch was made (production), while others
         were finished already (order), or that it was on its way to the device (upload).
         """
-        cdef uint64_t made = max(self.asked_ns, min(record.made_ns, self.answered_ns))
+        cdef uint64_t made = max(self.asked_ns, record.made_ns)
         cdef uint64_t other = ff_ring_first_made_ns(&self.ring.ring, made)
         record.order_wait_ns = made - max(self.asked_ns, min(other, made))
         if record.upload_ns:

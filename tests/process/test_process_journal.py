@@ -60,6 +60,16 @@ def test_each_batch_has_a_record_of_what_became_of_it(kind: dict[str, Any]) -> N
     assert not records["uploaded_ns"].any()
 
 
+@pytest.mark.parametrize("kind", [{"workers": 2}, {"workers": 2, "use_multiprocessing": False}])
+def test_no_batch_is_answered_before_it_was_made(kind: dict[str, Any]) -> None:
+    with Loader(Batches(1000), **kind) as loader:
+        for _ in loader:
+            pass  # at full speed many become ready just as they are asked for
+        records = loader._view().records()
+    assert len(records) == 1000
+    assert (records["answered_ns"] >= records["made_ns"]).all()
+
+
 @each_kind
 def test_totals_and_workers_tell_the_same_as_the_records(kind: dict[str, Any]) -> None:
     with Loader(Batches(30), **kind) as loader:
