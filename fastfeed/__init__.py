@@ -14,16 +14,15 @@ JAX, CuPy nor Keras.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import files
-from fastfeed.copying import copyto
-from fastfeed.errors import FastFeedError
-from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
-from fastfeed.loader import Loader
-from fastfeed.sources.mapped import generator
-from fastfeed.structure import ArraySpec
-
 if TYPE_CHECKING:
+    from fastfeed import files, keras
+    from fastfeed.copying import copyto
+    from fastfeed.errors import FastFeedError
     from fastfeed.imaging.api import images
+    from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
+    from fastfeed.loader import Loader
+    from fastfeed.sources.mapped import generator
+    from fastfeed.structure import ArraySpec
     from fastfeed.tuning.tune import tune
 
 __version__ = "0.1.0"
@@ -38,17 +37,42 @@ __all__ = [
     "fit_generator",
     "generator",
     "images",
+    "keras",
     "predict_generator",
     "tune",
 ]
 
 
-LATE = {"images": "fastfeed.imaging.api", "tune": "fastfeed.tuning.tune"}
-"""What workers never need: each of them would pay for it."""
+HOMES = {
+    "ArraySpec": "fastfeed.structure",
+    "FastFeedError": "fastfeed.errors",
+    "Loader": "fastfeed.loader",
+    "copyto": "fastfeed.copying",
+    "evaluate_generator": "fastfeed.keras",
+    "fit_generator": "fastfeed.keras",
+    "generator": "fastfeed.sources.mapped",
+    "images": "fastfeed.imaging.api",
+    "predict_generator": "fastfeed.keras",
+    "tune": "fastfeed.tuning.tune",
+}
+"""Where each name is imported from when it is first asked for. The fork server needs none of them:
+to import them all would take it as long as NumPy does, before the first worker can start.
+"""
+PACKAGES = ("devices", "errors", "files", "keras")
+"""What can be reached by ``import fastfeed`` alone."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is in `LATE` when it is first asked for."""
-    if name not in LATE:
+    """Import a name of `HOMES` or a package, and keep it."""
+    if name in HOMES:
+        value = getattr(import_module(HOMES[name]), name)
+    elif name in PACKAGES:
+        value = import_module(f"fastfeed.{name}")
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(LATE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOMES, *PACKAGES})

@@ -118,10 +118,14 @@ def test_the_native_core_knows_no_python() -> None:
         assert "Python.h" not in path.read_text()
 
 
-@pytest.mark.parametrize("statement", ["import fastfeed", "import fastfeed.workers.child"])
-def test_importing_fastfeed_imports_nothing_heavy(statement: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "has_loader"),
+    [("from fastfeed import *", True), ("import fastfeed.workers.child", False)],
+)
+def test_importing_fastfeed_imports_nothing_heavy(statement: str, has_loader: bool) -> None:
     program = f"import json, sys; {statement}; print(json.dumps(list(sys.modules)))"
     modules = json.loads(subprocess.check_output([sys.executable, "-c", program], text=True))
-    assert "fastfeed.loader" in modules
+    assert ("fastfeed.loader" in modules) == has_loader
+    assert ("fastfeed.keras" in modules) == has_loader
     assert HEAVY.isdisjoint(modules)
     assert "fastfeed.cli" not in modules
