@@ -11,9 +11,16 @@ import numpy.typing as npt
 
 from fastfeed.caching import proof
 from fastfeed.caching.base import Cache, CacheUse, Rows
-from fastfeed.caching.folder import environments, prepare
+from fastfeed.caching.folder import (
+    cannot_be_opened,
+    damaged,
+    environments,
+    file_bytes,
+    identity,
+    prepare,
+)
 from fastfeed.caching.looks import Array, Look, Looks
-from fastfeed.caching.writing import PAGE, CacheWriter, file_bytes
+from fastfeed.caching.writing import PAGE, CacheWriter
 from fastfeed.errors import ArgumentError, CacheError, gib
 from fastfeed.structure import Tree, is_leaf, leaves, map_leaves
 
@@ -52,6 +59,7 @@ class DiskCache(Cache):
     ) -> None:
         self._budget = budget
         self._folder = prepare(path, fingerprint, n_items)
+        self._file = identity(self._folder)
         self._in_worker = False
         self._open()
 
@@ -64,11 +72,20 @@ class DiskCache(Cache):
         self._to_compare = proof.SAMPLES
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_folder": self._folder, "_budget": self._budget, "_in_worker": True}
+        own = {"_folder": self._folder, "_file": self._file, "_budget": self._budget}
+        return {**own, "_in_worker": True}
 
     def adopt(self, descriptors: list[int]) -> None:
         """Open the database in a worker process."""
-        self._open()
+        if identity(self._folder) != self._file:  # whose samples these are, nobody has compared
+            raise CacheError(
+                f"The cache in {self._folder} was deleted or replaced while a Loader had it open. "
+                "Make a new Loader."
+            )
+        try:
+            self._open()
+        except Exception as error:
+            raise cannot_be_opened(self._folder, error) from error
 
     def close(self) -> None:
         """Write what was added, and close the database."""
@@ -76,27 +93,31 @@ class DiskCache(Cache):
             self._writer.close()
             self._last_use = self.use()
             self._is_open = False
-            environments.close(self._folder)
+            environments.close(self._environment)
 
     # -- samples ------------------------------------------------------------------------------
 
     def find(self, row: int, stamp: int = 0) -> Tree | None:
         """Return sample `row`."""
-        found = self._value(row)
-        if found is None:
-            return None
-        made_of, note, value = found
+        try:
+            found = self._value(row)
+            if found is None:
+                return None
+            made_of, note, value = found
+            kept = map_leaves(
+                lambda leaf: (
+                    array_of(value, leaf.offset, leaf.shape, leaf.dtype) if is_leaf(leaf) else leaf
+                ),
+                self._looks.skeleton(note),
+            )
+        except Exception as error:  # of LMDB, or of what a broken note brings about
+            raise damaged(self._folder, row, error) from error
         if made_of != stamp:
             raise CacheError(
                 f"The cache in {self._folder} is older than its files: that of sample {row} has "
                 "changed since. Delete the folder, or give another."
             )
-        return map_leaves(
-            lambda leaf: (
-                array_of(value, leaf.offset, leaf.shape, leaf.dtype) if is_leaf(leaf) else leaf
-            ),
-            self._looks.skeleton(note),
-        )
+        return kept
 
     def checked(self, row: int, kept: Tree, make: Callable[[], Tree]) -> Tree:
         """Return a sample that was found; this process's first ones are compared with new ones."""
@@ -146,7 +167,10 @@ class DiskCache(Cache):
         if look is None:
             return done
         for i, row in enumerate(rows.tolist()):
-            found = self._value(row)
+            try:
+                found = self._value(row)
+            except Exception as error:
+                raise damaged(self._folder, row, error) from error
             if found is not None and found[1] == look.note:
                 for array, offset in zip(leaves(out), look.offsets, strict=True):
                     array[i] = array_of(found[2], offset, array.shape[1:], array.dtype)

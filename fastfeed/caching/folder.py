@@ -20,32 +20,37 @@ ABOUT = b"about"
 MAP_BYTES = 1 << 40
 """Addresses, not bytes: no process ever has to map a grown file anew, under others' arrays."""
 READERS = 1024
-FILES = {"data.mdb", "lock.mdb"}
+DATA, LOCK = FILES = "data.mdb", "lock.mdb"
 LOCK_BYTES = 128 << 10
 """Of the lock file: more than so many readers need."""
 
 
 class Environments:
-    """The databases that this process has open: LMDB allows each of them once."""
+    """The databases that this process has open: LMDB allows each of them once.
+
+    They go by their files: a folder that was deleted and made anew holds another one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[str, tuple[Any, int]] = {}
+        self._open: dict[Any, tuple[Any, int]] = {}
 
     def open(self, folder: str) -> Any:
         """Return an environment; each `open` needs a `close`."""
         with self._lock:
-            found, users = self._open.get(folder, (None, 0))
-            environment = open_database(folder) if found is None else found
-            self._open[folder] = environment, users + 1
+            environment, users = self._open.get(identity(folder), (None, 0))
+            if environment is None:
+                environment = open_database(folder)
+            self._open[identity(folder)] = environment, users + 1
             return environment
 
-    def close(self, folder: str) -> None:
+    def close(self, environment: Any) -> None:
         """Close it with its last user."""
         with self._lock:
-            environment, users = self._open.pop(folder)
-            if users > 1:
-                self._open[folder] = environment, users - 1
+            (file,) = (file for file, (each, _) in self._open.items() if each is environment)
+            users = self._open.pop(file)[1] - 1
+            if users:
+                self._open[file] = environment, users
             else:
                 environment.close()
 
@@ -53,11 +58,22 @@ class Environments:
 environments = Environments()
 
 
+def identity(folder: str) -> tuple[int, int] | None:
+    """Return what tells the database in a folder from one that comes to be there later; None:
+    there is none.
+    """
+    try:
+        status = os.stat(os.path.join(folder, DATA))
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def open_database(folder: str) -> Any:
     """Open an LMDB database, or make one. What was not written to the disk yet when the machine
     lost its power is missing afterwards; nothing is damaged.
     """
-    allocate_lock_file(os.path.join(folder, "lock.mdb"))
+    allocate_lock_file(os.path.join(folder, LOCK))
     environment = import_lmdb().open(
         folder, map_size=MAP_BYTES, max_readers=READERS, metasync=False, max_spare_txns=16
     )
@@ -121,16 +137,26 @@ def prepare(path: str, fingerprint: str, n_items: int) -> str:
     except (OSError, lmdb.Error) as error:
         if is_new:
             remove(folder)
-        raise CacheError(
-            f"The cache in {folder} cannot be opened: {error}. Give a folder on a local disk that "
-            f'may be written to and has room (cache="disk:FOLDER"){or_delete(folder)}.'
-        ) from error
+        raise cannot_be_opened(folder, error) from error
     return folder
 
 
-def or_delete(folder: str) -> str:
-    """Add the other cure, where there is something to delete."""
-    return f", or delete {folder} if it is damaged" if os.path.isdir(folder) else ""
+def cannot_be_opened(folder: str, error: Exception) -> CacheError:
+    """Return the error for a folder that cannot be used, or not any more."""
+    or_delete = f", or delete {folder} if it is damaged" if os.path.isdir(folder) else ""
+    return CacheError(
+        f"The cache in {folder} cannot be opened: {error}. Give a folder on a local disk that may "
+        f'be written to and has room (cache="disk:FOLDER"){or_delete}.'
+    )
+
+
+def damaged(folder: str, row: int, error: Exception) -> CacheError:
+    """Return the error for a sample that cannot be read again."""
+    return CacheError(
+        f"Sample {row} cannot be read from the cache in {folder} ({type(error).__name__}: "
+        f"{error}). The file is damaged (cut off, or changed by something else), or the code that "
+        "its objects need has gone. Delete the folder: the cache is made anew."
+    )
 
 
 def make_folder(folder: str) -> None:
@@ -138,7 +164,7 @@ def make_folder(folder: str) -> None:
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise CacheError(f"{folder} is a file. A cache needs a folder of its own: give another.")
     os.makedirs(folder, exist_ok=True)
-    others = sorted(set(os.listdir(folder)) - FILES)
+    others = sorted(set(os.listdir(folder)).difference(FILES))
     if others:
         raise CacheError(
             f"{folder} holds other files ({others[0]!r} is one of {len(others)}). A cache needs a "
@@ -151,13 +177,26 @@ def claim(folder: str, about: dict[str, Any]) -> None:
     environment = environments.open(folder)
     try:
         with environment.begin(write=True) as transaction:
+            restore_length(folder, environment)
             found = transaction.get(ABOUT)
             if found is None:
                 transaction.put(ABOUT, json.dumps(about).encode())
     finally:
-        environments.close(folder)
+        environments.close(environment)
     if found is not None:
         compare(folder, json.loads(found), about)
+
+
+def restore_length(folder: str, environment: Any) -> None:
+    """Give a file that was cut off its length again, of zeros, which nobody takes for samples. What
+    is missing behind the end of a mapped file ends the process that looks at it.
+
+    Only while nobody else writes, or this would cut off what they add.
+    """
+    path = os.path.join(folder, DATA)
+    needed = file_bytes(environment)
+    if os.path.getsize(path) < needed:
+        os.truncate(path, needed)
 
 
 def compare(folder: str, found: dict[str, Any], about: dict[str, Any]) -> None:
@@ -181,6 +220,11 @@ def compare(folder: str, found: dict[str, Any], about: dict[str, Any]) -> None:
         )
 
 
+def file_bytes(environment: Any) -> int:
+    """Bytes of the file that are in use, or were."""
+    return int(environment.stat()["psize"] * (environment.info()["last_pgno"] + 1))
+
+
 def disk_bytes(folder: str) -> tuple[int, int]:
     """Return the bytes that are free for us, and all there are, on the disk of a folder."""
     disk = os.statvfs(folder)
@@ -190,7 +234,7 @@ def disk_bytes(folder: str) -> tuple[int, int]:
 def remove(folder: str) -> None:
     """Take away what was begun in a new folder."""
     try:
-        for name in FILES & set(os.listdir(folder)):
+        for name in set(os.listdir(folder)).intersection(FILES):
             os.unlink(os.path.join(folder, name))
         os.rmdir(folder)
     except OSError:  # it was never made, or somebody else uses it

@@ -6,7 +6,7 @@ import threading
 import warnings
 from typing import Any
 
-from fastfeed.caching.folder import disk_bytes
+from fastfeed.caching.folder import disk_bytes, file_bytes
 from fastfeed.errors import gib
 
 PAGE = 4096
@@ -78,12 +78,14 @@ class CacheWriter:
                     return
                 self._in_hand, size = self._pending, self._pending_bytes
                 self._pending = {}
-            if not self.is_full:
-                self._commit(self._in_hand)
-            with self._changed:
-                self._in_hand = {}
-                self._pending_bytes -= size
-                self._changed.notify_all()
+            try:
+                if not self.is_full:
+                    self._commit(self._in_hand)
+            finally:  # also where a warning is an error: who waits in `add` would wait for ever
+                with self._changed:
+                    self._in_hand = {}
+                    self._pending_bytes -= size
+                    self._changed.notify_all()
 
     def _commit(self, batch: dict[bytes, bytearray]) -> None:
         """Write what there is room for."""
@@ -96,7 +98,7 @@ class CacheWriter:
                         break
                     transaction.put(key, value, overwrite=False)
         except Exception as error:  # whatever it is, training can go on without
-            room, reason = -1, f"{error} (the disk has {gib(disk_bytes(self._folder)[0])} left)"
+            room, reason = -1, f"{error}{left_on_disk(self._folder)}"
         if room < 0:
             self.is_full = True
             size = file_bytes(self._environment)
@@ -124,6 +126,9 @@ def pages(n_bytes: int) -> int:
     return (n_bytes // PAGE + 2) * PAGE
 
 
-def file_bytes(environment: Any) -> int:
-    """Bytes of the file that are in use, or were."""
-    return int(environment.stat()["psize"] * (environment.info()["last_pgno"] + 1))
+def left_on_disk(folder: str) -> str:
+    """Say how much room there is, if there is still a folder."""
+    try:
+        return f" (the disk has {gib(disk_bytes(folder)[0])} left)"
+    except OSError:
+        return ""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ import numpy as np
 import pytest
 from unit_cache import new_cache
 
-from fastfeed.caching import folder
+from fastfeed.caching import folder, writing
 from fastfeed.caching.base import stamp_of
+from fastfeed.caching.disk import key_of
 from fastfeed.errors import ArgumentError, CacheError
 
 
@@ -121,6 +125,81 @@ def test_a_damaged_file_is_named(path: Path, content: bytes) -> None:
     assert "cannot be opened" in said
     assert f"delete {path}" in said
     assert (path / "data.mdb").read_bytes() == content
+
+
+def test_a_file_that_was_cut_off_is_named_and_ends_nobody(path: Path) -> None:
+    """To look behind the end of a mapped file is SIGBUS, so this is a process of its own."""
+    filled(path, rows=40)
+    size = (path / "data.mdb").stat().st_size
+    said = script(
+        f"""
+        import os
+        from fastfeed.caching.disk import DiskCache
+        from fastfeed.errors import CacheError
+        for pages in range({size} // 4096, 1, -20):
+            os.truncate({str(path / "data.mdb")!r}, pages * 4096)
+            try:
+                cache = DiskCache({str(path)!r}, 100, "data")
+                found = [int(cache.find(row)[-1]) for row in range(40)]
+                print("whole" if found == list(range(40)) else found)
+                cache.close()
+            except CacheError as error:
+                print(error)
+        """
+    ).splitlines()
+    assert said[0] == "whole"
+    assert len(said) > 10
+    for line in said[1:]:
+        assert "damaged" in line
+        assert "elete" in line
+
+
+def test_a_sample_that_cannot_be_read_is_named(path: Path) -> None:
+    filled(path)
+    with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
+        value = transaction.get(key_of(1))
+        transaction.put(key_of(1), value[:-20] + bytes(20))  # of the note, which stands at the end
+        transaction.put(key_of(2), b"short")
+    cache = disk(path)
+    assert cache.find(0)[0] == 0
+    for row in (1, 2):
+        with pytest.raises(CacheError, match=rf"Sample {row} cannot .* damaged .* Delete"):
+            cache.find(row)
+    with pytest.raises(CacheError, match="Sample 2 cannot be read"):
+        cache.gather(np.array([0, 2]), np.empty((2, 5000), int))
+    cache.close()
+
+
+def test_a_folder_that_was_deleted_and_made_anew_is_another(path: Path) -> None:
+    old = disk(path)
+    old.add(1, np.arange(3))
+    to_workers = pickle.dumps(old)
+    shutil.rmtree(path)
+    with pytest.raises(CacheError, match=r"deleted or replaced .* Make a new Loader"):
+        pickle.loads(to_workers).adopt([])
+    new = disk(path, of="other data")
+    assert new.find(1) is None
+    with pytest.raises(CacheError, match=r"deleted or replaced .* Make a new Loader"):
+        pickle.loads(to_workers).adopt([])
+    new.add(1, np.arange(4))
+    for cache in (old, new):
+        cache.close()
+    new = disk(path, of="other data")
+    assert new.find(1).tolist() == [0, 1, 2, 3]
+    new.close()
+
+
+def test_a_folder_that_is_deleted_holds_nobody_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PENDING_BYTES", 1)
+    cache = disk(path)
+    shutil.rmtree(path)
+    with pytest.warns(RuntimeWarning, match=r"stops growing at .*No such file .*Training goes on"):
+        for row in range(5):
+            cache.add(row, np.full(5000, row))
+        cache.close()
+    assert not path.exists()
 
 
 def test_an_empty_folder_and_one_in_folders_that_do_not_exist_will_do(path: Path) -> None:
@@ -257,6 +336,20 @@ def test_a_write_that_fails_leaves_whole_samples(path: Path) -> None:
     cache = disk(path)
     assert cache.use().samples == 60
     cache.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_warning_that_is_an_error_holds_nobody_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PENDING_BYTES", 1)
+    cache = disk(path, budget=100_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for row in range(5):
+            cache.add(row, np.full(5000, row))
+        cache.close()
+    assert cache.use().samples == 1
 
 
 # -- what is written -------------------------------------------------------------------------
