@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastfeed.imaging.arguments import build
-from fastfeed.imaging.augment import Shift
 from fastfeed.imaging.decode import ColorMode
+from fastfeed.imaging.ranges import Shift
 from fastfeed.imaging.reader import Images
 
 

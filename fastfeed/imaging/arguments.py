@@ -36,8 +36,19 @@ REFUSED = {
     "save_to_dir": SAVE,
 }
 """Arguments of ImageDataGenerator and its methods that are not offered, and why."""
+NO_LONGER = {
+    "has_ext": "Names in a DataFrame have their endings: frame[x_col] + '.jpg'",
+    "sort": "The rows of a DataFrame keep their order: frame.sort_values(x_col)",
+    "drop_duplicates": "Drop rows before: frame.drop_duplicates(x_col)",
+}
+"""Arguments of the first flow_from_dataframe, which Keras ignores with a warning."""
 IDLE = ("zca_epsilon", "save_prefix", "save_format")
 """Arguments that mean nothing without those."""
+SWITCHES = (
+    *("shuffle", "horizontal_flip", "vertical_flip", "samplewise_center", "exif", "fast"),
+    *("samplewise_std_normalization", "keep_aspect_ratio", "follow_links", "validate_filenames"),
+)
+"""Arguments that are yes or no."""
 NOT_OF_THE_PICTURES = {
     *("source", "dataframe", "labels", "directory"),  # what was found tells these better
     *("batch_size", "shuffle", "seed"),
@@ -54,6 +65,8 @@ def build(arguments: Arguments) -> Images:
     """
     refuse(arguments.pop("others"), list(arguments))
     check_feeding(arguments)
+    check_switches(arguments)
+    arguments["classes"] = class_names(arguments["classes"])
     check_installed(arguments["interpolation"], arguments["fast"])
     source, directory = the_source(arguments)
     dtype = dtype_of(arguments["dtype"])
@@ -122,6 +135,7 @@ def refuse(others: Arguments, known: list[str]) -> None:
         if name not in REFUSED and name not in IDLE:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "See help(fastfeed.images)."
+            hint = f"{NO_LONGER[name]}." if name in NO_LONGER else hint
             raise ArgumentError(f"images() has no argument {name!r}. {hint}", f"{name}={value!r}")
 
 
@@ -145,3 +159,36 @@ def check_feeding(given: Arguments) -> None:
     seed = given["seed"]
     if seed is not None and not (hasattr(seed, "__index__") and 0 <= seed < 2**64):
         raise ArgumentError("seed is a whole number, 0 or more, or None.", f"seed={seed!r}")
+
+
+def check_switches(given: Arguments) -> None:
+    """Refuse what is neither true nor false: horizontal_flip=0.1 would flip half of the pictures.
+
+    Raises
+    ------
+    ArgumentError
+        If one is something else.
+    """
+    for name in SWITCHES:
+        if given[name] not in (True, False, None):
+            raise ArgumentError(f"{name} is True or False.", f"{name}={given[name]!r}")
+
+
+def class_names(given: Any) -> list[str] | None:
+    """Return the names of the classes as a list; None where all are meant.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no texts, or in no order: their places are the class numbers.
+    """
+    if given is None:
+        return None
+    ordered = hasattr(given, "__getitem__") and not isinstance(given, (str, dict))
+    names = list(given) if ordered else []
+    if not ordered or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(
+            "classes is a list of names in the order of their numbers: classes=['cats', 'dogs'].",
+            f"classes={given!r}",
+        )
+    return names

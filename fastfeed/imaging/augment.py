@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from fastfeed.errors import ArgumentError
 from fastfeed.imaging.affine import FILL_MODES, affine, flipped, warp
+from fastfeed.imaging.ranges import Shift, Shifts, number_of, pair_of, zoom_limits
 
 Image = npt.NDArray[Any]
-Shift = float | Sequence[float]
 LEVELS = np.arange(256, dtype=np.float32)
 
 
@@ -38,56 +38,6 @@ class Change(NamedTuple):
 
 
 STILL = Change()[:6]
-
-
-class Shifts(NamedTuple):
-    """How far an image may be shifted along one side.
-
-    Attributes
-    ----------
-    choices : array or None
-        One of these, to either side; None: anything up to `limit`.
-    relative : bool
-        In parts of the side rather than in pixels.
-    """
-
-    choices: npt.NDArray[np.float64] | None
-    limit: float
-    relative: bool
-
-    @classmethod
-    def of(cls, given: Shift, name: str) -> Shifts | None:
-        """Read a ..._shift_range as Keras does: below 1 it is a part of the side; a whole number n
-        is one of 0 .. n - 1 pixels, a list one of its numbers. None: no shift.
-
-        Raises
-        ------
-        ArgumentError
-            If it is none of these.
-        """
-        values = np.asarray(given)
-        if values.dtype.kind not in "iuf" or values.ndim > 1 or values.min(initial=0) < 0:
-            raise ArgumentError(
-                f"{name} is a part of the side (0.2), a number of pixels (10), or a list of one or "
-                "the other; both directions are meant.",
-                f"{name}={given!r}",
-            )
-        if not values.any():
-            return None
-        relative = bool(values.max() < 1)
-        if values.ndim or values.dtype.kind != "f":
-            choices = values if values.ndim else np.arange(int(values))
-            return cls(choices.astype(np.float64), 0.0, relative)
-        return cls(None, float(values), relative)
-
-    def draw(self, rng: np.random.Generator, side: int) -> float:
-        """Return a shift in pixels of an image's side."""
-        if self.choices is None:
-            shift = rng.uniform(-self.limit, self.limit)
-        else:
-            shift = float(self.choices[rng.integers(len(self.choices))])
-            shift = -shift if rng.random() < 0.5 else shift
-        return shift * side if self.relative else shift
 
 
 class Augmentation:
@@ -121,18 +71,20 @@ class Augmentation:
         interpolation_order: int = 1,
         as_float: bool = True,
     ) -> None:
-        check_filling(fill_mode, cval, interpolation_order)
+        cval = number_of(cval, "cval")
+        check_filling(fill_mode, interpolation_order)
         if not (as_float and brightness_range is None) and not 0 <= cval <= 255:
             raise ArgumentError(
                 "cval must be 0 to 255 with brightness_range or dtype='uint8', because the pixels "
                 "are bytes then.",
                 f"cval={cval!r}",
             )
-        self._turn, self._slant = abs(rotation_range), abs(shear_range)
+        self._turn = abs(number_of(rotation_range, "rotation_range"))
+        self._slant = abs(number_of(shear_range, "shear_range"))
         self._down = Shifts.of(height_shift_range, "height_shift_range")
         self._right = Shifts.of(width_shift_range, "width_shift_range")
         self._zoom = zoom_limits(zoom_range)
-        self._channels = abs(channel_shift_range)
+        self._channels = abs(number_of(channel_shift_range, "channel_shift_range"))
         self._brightness = None
         if brightness_range is not None:
             self._brightness = pair_of(brightness_range, "brightness_range")
@@ -233,34 +185,7 @@ def looked_up(image: Image, table: npt.NDArray[Any]) -> Image:
 # -- reading the arguments ------------------------------------------------------------------
 
 
-def zoom_limits(given: float | Sequence[float]) -> tuple[float, float] | None:
-    """Return the least and the most zoom; None if there is none."""
-    if isinstance(given, (int, float)):
-        given = (1 - given, 1 + given)
-    low, high = pair_of(given, "zoom_range")
-    return None if low == high == 1 else (low, high)
-
-
-def pair_of(given: Sequence[float], name: str) -> tuple[float, float]:
-    """Return two numbers.
-
-    Raises
-    ------
-    ArgumentError
-        If they are no two numbers.
-    """
-    try:
-        low, high = map(float, given)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"{name} is a pair of factors, for example (0.8, 1.2)"
-            + (", or one number, 0.2." if name == "zoom_range" else "."),
-            f"{name}={given!r}",
-        ) from None
-    return low, high
-
-
-def check_filling(fill_mode: str, cval: float, order: int) -> None:
+def check_filling(fill_mode: str, order: int) -> None:
     """Refuse ways to fill and to interpolate that there are not."""
     if fill_mode not in FILL_MODES:
         raise ArgumentError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.imaging.folder import find_in_folder
 from fastfeed.imaging.found import Found, Split
+from fastfeed.imaging.ranges import number_of
 from fastfeed.imaging.table import CLASS_MODES_WITHOUT_CLASSES, Table, find_in_table
 
 CLASS_MODES = ("categorical", "binary", "sparse", "input", "raw", "multi_output", None)
@@ -43,15 +44,11 @@ class Selection:
                 f"class_mode must be one of {', '.join(map(repr, CLASS_MODES))}.",
                 f"class_mode={self.class_mode!r}",
             )
-        if isinstance(self.classes, str):
-            raise ArgumentError(
-                "classes is a list of names, classes=['cats', 'dogs'].", f"classes={self.classes!r}"
-            )
         self._check_split()
 
     def _check_split(self) -> None:
         split, subset = self.validation_split, self.subset
-        if split and not 0 < split < 1:
+        if split and not 0 < number_of(split, "validation_split") < 1:
             raise ArgumentError(
                 "validation_split is the part of the pictures kept for validation, strictly "
                 "between 0 and 1.",
@@ -91,7 +88,7 @@ def find(source: Any, selection: Selection) -> Found:
         return from_folder(os.fspath(source), selection)
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         table = from_frame(source, selection)
-    elif isinstance(source, (Sequence, np.ndarray)):
+    elif isinstance(source, Sequence) or hasattr(source, "tolist"):
         table = from_list(source, selection)
     else:
         raise SourceError(f"{ACCEPTED} Received: {type(source).__name__}")
@@ -139,12 +136,8 @@ def from_frame(frame: Any, selection: Selection) -> Table:
     if selection.labels is not None:
         raise ArgumentError("A DataFrame's labels are its column y_col.", "labels=...")
     mode, y_col = selection.class_mode, selection.y_col
-    if (mode == "multi_output") != isinstance(y_col, list) and mode not in ("raw", None, "input"):
-        raise ArgumentError(
-            'class_mode="multi_output" takes a list of columns in y_col, the others take one '
-            '("raw" takes either).',
-            f"class_mode={mode!r}, y_col={y_col!r}",
-        )
+    if mode not in (None, "input"):
+        check_y_col(y_col, mode)
     names = column(frame, selection.x_col, "x_col").tolist()
     columns: list[Any] = []
     if mode == "raw" and isinstance(y_col, list):
@@ -158,6 +151,17 @@ def from_frame(frame: Any, selection: Selection) -> Table:
     return Table(files, columns, weights(frame, selection), where=f"column {y_col!r}")
 
 
+def check_y_col(y_col: Any, class_mode: str | None) -> None:
+    """Refuse one column where several are meant, several where one is meant, and none."""
+    as_wanted = class_mode == "raw" or isinstance(y_col, list) == (class_mode == "multi_output")
+    if not as_wanted or (isinstance(y_col, list) and not y_col):
+        raise ArgumentError(
+            'class_mode="multi_output" takes a list of columns in y_col, the others take one '
+            '("raw" takes either).',
+            f"class_mode={class_mode!r}, y_col={y_col!r}",
+        )
+
+
 def column(frame: Any, name: str, argument: str) -> np.ndarray[Any, Any]:
     """Return a column of a DataFrame.
 
@@ -166,7 +170,7 @@ def column(frame: Any, name: str, argument: str) -> np.ndarray[Any, Any]:
     ArgumentError
         If there is none of this name; with those that there are.
     """
-    if name not in frame.columns:
+    if not isinstance(name, Hashable) or name not in frame.columns:
         raise ArgumentError(
             f"The DataFrame has no column {name!r}; it has {list(frame.columns)}. Say with "
             "x_col, y_col and weight_col which ones hold the file names, the labels and the "
@@ -174,6 +178,11 @@ def column(frame: Any, name: str, argument: str) -> np.ndarray[Any, Any]:
             f"{argument}={name!r}",
         )
     values: np.ndarray[Any, Any] = frame[name].to_numpy()
+    if values.ndim > 1:
+        raise ArgumentError(
+            f"The DataFrame has {values.shape[1]} columns {name!r}. Give each a name of its own.",
+            f"{argument}={name!r}",
+        )
     return values
 
 
@@ -195,7 +204,7 @@ def weights(frame: Any, selection: Selection) -> Any:
 
 def from_list(source: Any, selection: Selection) -> Table:
     """Take a list of files, or of pairs of a file and its label."""
-    entries = source.tolist() if isinstance(source, np.ndarray) else list(source)
+    entries = source.tolist() if hasattr(source, "tolist") else list(source)
     labels = selection.labels
     if entries and is_pair(entries[0]):
         if labels is not None:
@@ -240,17 +249,23 @@ def label_columns(labels: Any, n_names: int, class_mode: str | None) -> list[Any
             "label). For pictures without labels set class_mode=None.",
             "labels=None",
         )
-    columns = list(labels) if class_mode == "multi_output" else [labels]
+    columns = list(labels) if class_mode == "multi_output" and is_sized(labels) else [labels]
     for each in columns:
-        if len(each) != n_names:
+        if not is_sized(each) or len(each) != n_names:
+            given = f"{len(each)} labels" if is_sized(each) else f"a {type(each).__name__}"
             raise ArgumentError(
-                "There must be as many labels as files"
-                + (" in each of the outputs' lists." if class_mode == "multi_output" else "."),
-                f"{n_names} files, {len(each)} labels",
+                "There must be a list or an array of as many labels as files"
+                + (" for each of the outputs." if class_mode == "multi_output" else "."),
+                f"{n_names} files, {given}",
             )
     if class_mode in CLASS_MODES_WITHOUT_CLASSES:
         return columns
     return [each.tolist() if hasattr(each, "tolist") else list(each) for each in columns]
+
+
+def is_sized(labels: Any) -> bool:
+    """Tell whether there are labels in this, in an order."""
+    return hasattr(labels, "__len__") and hasattr(labels, "__getitem__")
 
 
 def texts(names: Sequence[Any], where: str) -> list[str]:

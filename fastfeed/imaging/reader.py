@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from collections.abc import Iterator
 from importlib import import_module
@@ -307,7 +308,7 @@ class Images(ItemReader):
 
     def __getitem__(self, batch: int) -> Tree:
         """Make one batch of the first epoch, as a `Loader` on one rank gives it."""
-        first = range(0, self.n_samples, self.batch_size)[batch]
+        first = range(0, self.n_samples, self.batch_size)[operator.index(batch)]
         seed = self.seed or 0
         order = Order(self.n_samples, self.shuffle, seed, 0)
         index = order.rows(first, min(self.batch_size, self.n_samples - first))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.imaging.ranges import number_of
 
 Image = npt.NDArray[Any]
 EPSILON = 1e-6
@@ -32,7 +33,7 @@ class Standardize:
     Raises
     ------
     ArgumentError
-        If the dtype cannot hold the result.
+        If the dtype cannot hold the result, or an argument is none of these.
     """
 
     def __init__(
@@ -45,8 +46,13 @@ class Standardize:
         data_format: str,
         dtype: np.dtype[Any],
     ) -> None:
+        if preprocessing_function is not None and not callable(preprocessing_function):
+            raise ArgumentError(
+                "preprocessing_function is a function that gets a picture and returns one.",
+                f"preprocessing_function={preprocessing_function!r}",
+            )
         self._function = preprocessing_function
-        self._factor = np.float32(rescale) if rescale else None
+        self._factor = np.float32(number_of(rescale, "rescale")) if rescale else None
         self._std = samplewise_std_normalization
         self._center = samplewise_center or samplewise_std_normalization
         self._channels_first = data_format == "channels_first"

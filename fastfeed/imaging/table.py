@@ -62,6 +62,8 @@ def find_in_table(
     rows = np.arange(len(table.names), dtype=np.int64)
     if validate_filenames:
         rows = rows_with_files(table.names, directory)
+    if not len(rows):
+        raise no_files(table.names, directory)
     numbers: Any = None
     class_indices: dict[str, int] | None = None
     if class_mode not in CLASS_MODES_WITHOUT_CLASSES:
@@ -70,9 +72,12 @@ def find_in_table(
         class_indices = indices_of(labels, classes)
         kept, numbers = class_numbers(labels, class_indices)
         rows = rows[kept]
+    if not len(rows):
+        raise no_label_wanted(table, classes)
+    n_pictures = len(rows)
     rows, numbers = part_of(rows, split), part_of_numbers(numbers, split)
     if not len(rows):
-        raise nothing_left(table, split, classes)
+        raise nothing_of_the_split(n_pictures, split)
     if split is not None and class_indices is not None:
         warn_of_absent_classes(numbers, class_indices)
     values = None
@@ -80,6 +85,7 @@ def find_in_table(
         values = [value_array(column, table.where)[rows] for column in table.columns]
     names = Names([table.names[row] for row in rows])
     weights = None if table.weights is None else table.weights[rows]
+    check_numbers(values, weights, table.where)
     return Found(directory, names, numbers, class_indices, values, weights)
 
 
@@ -105,17 +111,38 @@ def rows_with_files(names: list[str], directory: str) -> Index:
     return rows
 
 
-def nothing_left(table: Table, split: Split | None, classes: Sequence[str] | None) -> SourceError:
-    """Say why there is no picture."""
-    if not table.names:
+def no_files(names: list[str], directory: str) -> SourceError:
+    """Say why there is no picture before anything was chosen."""
+    if not names:
         return SourceError("There are no pictures: the list (or DataFrame) is empty.")
-    reasons = [f"their files must exist (the first is {table.names[0]!r}, looked for from "]
-    reasons[0] += f"{os.getcwd()!r} and `directory`)"
-    if classes:
-        reasons.append(f"their labels must be among classes={list(classes)}")
-    if split is not None:
-        reasons.append(f"the split takes those from {split[0]:.0%} to {split[1]:.0%}")
-    return SourceError(f"None of {len(table.names)} pictures is left: {'; '.join(reasons)}.")
+    first = os.path.abspath(os.path.join(directory, names[0]))
+    ending = next((end for end in EXTENSIONS if os.path.isfile(f"{first}.{end}")), None)
+    cure = "Correct the names or `directory`."
+    if ending is not None:
+        cure = f"There is {first + '.' + ending!r}: add '.{ending}' to the names."
+    return SourceError(
+        f"None of {len(names)} pictures is left: none of their files exists and has a name that "
+        f"ends in {', '.join('.' + end for end in EXTENSIONS)}. The first is {first!r}. {cure}"
+    )
+
+
+def no_label_wanted(table: Table, classes: Sequence[str] | None) -> SourceError:
+    """Say why no class is left."""
+    labels = f"their labels must be among classes={classes}" if classes else "all lists are empty"
+    first = next(iter(table.columns[0]))
+    return SourceError(
+        f"None of {len(table.names)} pictures is left: {labels}, in {table.where}. The first label "
+        f"is {first!r}."
+    )
+
+
+def nothing_of_the_split(n_pictures: int, split: Split | None) -> SourceError:
+    """Say why a subset is empty."""
+    assert split is not None
+    return SourceError(
+        f"None of {n_pictures} pictures is left: the split takes those from {split[0]:.0%} to "
+        f"{split[1]:.0%} of them. Change validation_split."
+    )
 
 
 def warn_of_absent_classes(numbers: Any, class_indices: dict[str, int]) -> None:
@@ -144,9 +171,8 @@ def check_labels(
     ArgumentError
         With the first one that is wrong.
     """
-    kinds: tuple[type, ...] = (str, list, tuple) if class_mode == "categorical" else (str,)
     for row, label in enumerate(labels):
-        if not isinstance(label, kinds):
+        if not is_class(label, class_mode):
             wanted = "texts, or lists of texts" if class_mode == "categorical" else "texts"
             raise ArgumentError(
                 f'class_mode="{class_mode}" makes classes of {wanted}, but {where} has a '
@@ -163,6 +189,13 @@ def check_labels(
                 '"categorical" or "sparse", or name two in classes=[...].',
                 f"{sorted(found)[:10]}",
             )
+
+
+def is_class(label: Any, class_mode: str | None) -> bool:
+    """Tell whether this is a name, or for "categorical" several; a row of ones and zeros is not."""
+    if class_mode == "categorical" and isinstance(label, (list, tuple)):
+        return all(isinstance(name, str) for name in label)
+    return isinstance(label, str)
 
 
 def indices_of(labels: list[Any], classes: Sequence[str] | None) -> dict[str, int]:
@@ -220,8 +253,32 @@ def value_array(column: Any, where: str) -> Array:
         array = np.array(None)
     if array.dtype.hasobject or len(array) != len(column):
         raise ArgumentError(
-            f"The labels in {where} must be numbers or texts, or arrays of one shape: a batch of "
-            "them is an array. Drop rows without a label, and pad lists to one length.",
-            f"labels such as {column[0]!r}",
+            f"There must be numbers or texts, or arrays of one shape, in {where}: a batch of them "
+            "is an array. Drop rows without a label, and pad lists to one length.",
+            f"labels such as {next(iter(column))!r}",
         )
     return array
+
+
+def check_numbers(values: list[Array] | None, weights: Array | None, where: str) -> None:
+    """Refuse weights that are no numbers; warn of such labels, which a loss may be made for.
+
+    Raises
+    ------
+    ArgumentError
+        With how many weights are NaN.
+    """
+    if weights is not None and np.isnan(weights).any():
+        raise ArgumentError(
+            "weight_col must have a number in each row, or the loss is not a number: "
+            "frame[weight_col].fillna(1).",
+            f"{np.isnan(weights).sum()} of {len(weights)} weights are NaN",
+        )
+    for array in values or ():
+        n_nan = np.isnan(array).sum() if array.dtype.kind == "f" else 0
+        if n_nan:
+            warnings.warn(
+                f"{n_nan} labels in {where} are NaN; a loss that does not pass over them becomes "
+                "NaN, and the model with it. Drop the rows: frame.dropna(subset=[y_col]).",
+                stacklevel=6,  # the line that calls images
+            )

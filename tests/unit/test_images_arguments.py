@@ -14,7 +14,7 @@ from unit_images import make_folder, picture
 import fastfeed
 from fastfeed import images
 from fastfeed.errors import ArgumentError, FastFeedError, ImageError, SourceError
-from fastfeed.imaging.arguments import IDLE, REFUSED
+from fastfeed.imaging.arguments import IDLE, NO_LONGER, REFUSED
 
 
 @pytest.fixture
@@ -66,6 +66,11 @@ def test_what_is_not_offered_is_refused_with_what_to_do_instead(folder, name):
     assert "lambda image" in message or "images(...)[0]" in message
 
 
+@pytest.mark.parametrize("name", NO_LONGER)
+def test_what_keras_has_no_longer_is_refused_with_what_to_write(folder, name):
+    assert f"no argument {name!r}. {NO_LONGER[name]}." in refused(folder, **{name: False})
+
+
 def test_an_unknown_argument_is_compared_with_those_there_are(folder):
     assert "Did you mean rotation_range?" in refused(folder, rotation_ranges=3)
     assert "See help(fastfeed.images)." in refused(folder, xyz=3)
@@ -79,6 +84,19 @@ def test_an_unknown_argument_is_compared_with_those_there_are(folder):
         ({"class_mode": "binary", "classes": ["cats"]}, "needs 2 classes"),
         ({"classes": ["cats", "cows"]}, "does not have: cows. It has: cats, dogs."),
         ({"classes": "cats"}, "a list of names"),
+        ({"classes": {"cats", "dogs"}}, "in the order of their numbers"),
+        ({"classes": {"cats": 1, "dogs": 0}}, "in the order of their numbers"),
+        ({"classes": [1, 2]}, "a list of names"),
+        ({"classes": 2}, "a list of names"),
+        ({"validation_split": "0.2", "subset": "training"}, "must be one finite number"),
+        ({"rotation_range": (-20, 20)}, "rotation_range must be one finite number"),
+        ({"shear_range": "9"}, "shear_range must be one finite number"),
+        ({"channel_shift_range": float("nan")}, "channel_shift_range must be one finite number"),
+        ({"rescale": "1/255"}, "rescale must be one finite number"),
+        ({"cval": None}, "cval must be one finite number"),
+        ({"preprocessing_function": "f"}, "preprocessing_function is a function"),
+        ({"horizontal_flip": 0.5}, "horizontal_flip is True or False"),
+        ({"shuffle": "no"}, "shuffle is True or False"),
         ({"labels": [1]}, "labels of a folder are its subfolders' names"),
         ({"validation_split": 1.5, "subset": "training"}, "strictly between 0 and 1"),
         ({"validation_split": 0.2}, "go together"),
@@ -105,10 +123,13 @@ def test_an_unknown_argument_is_compared_with_those_there_are(folder):
         ({"interpolation_order": 3}, "keep ImageDataGenerator"),
         ({"brightness_range": 0.5}, "brightness_range is a pair"),
         ({"brightness_range": "ab"}, "brightness_range is a pair"),
+        ({"brightness_range": (0.5, float("inf"))}, "brightness_range is a pair"),
         ({"zoom_range": (1, 2, 3)}, "or one number"),
+        ({"zoom_range": float("nan")}, "or one number"),
         ({"width_shift_range": "0.2"}, "width_shift_range is a part of the side"),
         ({"height_shift_range": [[1]]}, "height_shift_range is a part of the side"),
         ({"width_shift_range": -3}, "both directions"),
+        ({"width_shift_range": float("inf")}, "both directions"),
         ({"random_resized_crop": 0.5}, "random_resized_crop is True, False"),
         ({"random_resized_crop": ((0.5, 2), (1, 1))}, "above 0 and up to 1"),
         ({"random_resized_crop": ((0.5, 0.2), (1, 1))}, "the least and the most"),
@@ -196,7 +217,9 @@ def test_a_list_that_does_not_fit(folder):
     files = files_of(folder)
     assert "needs a label for each file" in refused(files)
     assert "5 files, 2 labels" in refused(files, labels=["a", "b"])
-    assert "in each of the outputs" in refused(files, labels=[[1]], class_mode="multi_output")
+    assert "5 files, a int" in refused(files, labels=3, class_mode="multi_output")
+    assert "5 files, a generator" in refused(files, labels=(file for file in files))
+    assert "for each of the outputs" in refused(files, labels=[[1]], class_mode="multi_output")
     assert "number 1 is a int" in refused([files[0], 7], class_mode=None)
     assert "or none" in refused([(files[0], "a"), files[1]])
     assert "either in the list" in refused([(files[0], "a")], labels=["a"])
@@ -208,6 +231,9 @@ def test_numbers_are_no_classes(folder):
     files = files_of(folder)
     message = refused(files, labels=[0, 1, 2, 0, 1])
     assert "makes classes of texts" in message
+    assert 'class_mode="raw"' in message
+    message = refused(files, labels=np.eye(5))
+    assert "Received: [1.0, 0.0, 0.0, 0.0, 0.0]" in message
     assert 'class_mode="raw"' in message
     as_they_are = images(files, labels=[0, 1, 2, 0, 1], class_mode="raw")
     assert as_they_are.labels.tolist() == [0, 1, 2, 0, 1]
@@ -221,14 +247,23 @@ def test_files_that_are_not_there_are_left_out_and_told(folder):
         pictures = images(["/nowhere.png", *files, "notes.txt"], class_mode=None, shuffle=False)
     assert caught[0].filename == __file__
     assert pictures.filenames == files
-    message = refused(["/nowhere.png"], class_mode=None)
+    message = refused(["nowhere.png"], directory=folder, class_mode=None)
     assert "None of 1 pictures is left" in message
-    assert "/nowhere.png" in message
+    assert f"'{folder}/nowhere.png'. Correct the names" in message
 
 
-def test_classes_that_nobody_has(folder):
+def test_names_without_their_endings_are_told_so(folder):
+    names = [file.removesuffix(".png") for file in files_of(folder)]
+    assert f"There is '{names[0]}.png': add '.png' to the names." in refused(names, class_mode=None)
+
+
+def test_labels_that_leave_nothing(folder):
     message = refused(files_of(folder), labels=["a"] * 5, classes=["b"])
     assert "their labels must be among classes=['b']" in message
+    assert "The first label is 'a'" in message
+    assert "all lists are empty" in refused(files_of(folder), labels=[[]] * 5)
+    message = refused(files_of(folder), labels=["a"] * 5, subset="validation", validation_split=0.1)
+    assert "None of 5 pictures is left: the split takes those from 0% to 10%" in message
 
 
 def test_a_split_that_leaves_classes_out_is_told(folder):
@@ -259,10 +294,28 @@ def test_a_dataframe_that_does_not_fit(folder):
     assert "must be names of files" in refused(frame, x_col="n")
     assert "takes a list of columns" in refused(frame, class_mode="multi_output")
     assert "takes a list of columns" in refused(frame, y_col=["class", "n"])
+    assert "takes a list of columns" in refused(frame, y_col=[], class_mode="raw")
+    assert "no column ['filename']" in refused(frame, x_col=["filename"])
+    assert "2 columns 'class'" in refused(pandas.concat([frame, frame["class"]], axis=1))
     assert "has 3" in refused(frame.assign(**{"class": list("abcab")}), class_mode="binary")
     assert "A DataFrame's labels are its column y_col" in refused(frame, labels=[1])
     frame.loc[2, "class"] = None
     assert "Drop rows without a label" in refused(frame)
+
+
+def test_no_weight_is_missing_and_missing_labels_are_told(folder):
+    import pandas
+
+    frame = pandas.DataFrame({"filename": files_of(folder), "y": [0.5, np.nan, 1, 2, 3]})
+    message = refused(frame, y_col="y", weight_col="y", class_mode="raw")
+    assert "1 of 5 weights are NaN" in message
+    assert "fillna" in message
+    with pytest.warns(UserWarning, match="1 labels in column 'y' are NaN.*dropna") as caught:
+        images(frame, y_col="y", class_mode="raw")
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images(frame.dropna(), y_col="y", weight_col="y", class_mode="raw")
 
 
 def test_the_dataframe_stays_as_it_is(folder):

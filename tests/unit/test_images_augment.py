@@ -193,6 +193,13 @@ def test_ranges_are_filled():
     assert_fills(drawn(zoom_range=(0.5, 2)).zx, 0.5, 2)
 
 
+def test_ranges_may_stand_the_other_way_round():
+    changes = drawn(zoom_range=[2, 0.5], brightness_range=(3, 0.5))
+    assert_fills(changes.zx, 0.5, 2)
+    assert_fills(changes.brightness, 0.5, 3)
+    assert_fills(drawn(zoom_range=-0.2).zx, 0.8, 1.2)
+
+
 def test_a_shift_below_one_is_a_part_of_the_side():
     changes = drawn(height_shift_range=0.25, width_shift_range=0.5)
     assert_fills(changes.tx, -25, 25)
@@ -209,7 +216,7 @@ def test_other_shifts_are_pixels_or_one_of_a_list():
 
 def test_keras_draws_the_same_shifts():
     """From the same argument: the values that can come at all."""
-    for given in (3, [2, 9], (0.25, 0.5), 1):
+    for given in (3, [2, 9], (0.25, 0.5), 1, [-1, 0, 1], (-0.2, 0.2)):
         generator = keras_generator(width_shift_range=given)
         theirs = {generator.get_random_transform((100, 200, 3))["ty"] for _ in range(400)}
         assert theirs == set(drawn(width_shift_range=given).ty)

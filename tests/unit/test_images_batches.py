@@ -106,6 +106,12 @@ def test_labels_of_a_folder_are_those_of_keras(folder, class_mode):
     assert_same(ours.labels, theirs.labels)
 
 
+def test_classes_may_come_from_pandas(folder, frame):
+    names = frame["class"][::-1].drop_duplicates()
+    for given in (names, names.to_numpy(), names.to_list()):
+        assert images(folder, classes=given).class_indices == {"owls": 0, "dogs": 1, "cats": 2}
+
+
 def test_two_classes_in_the_order_that_is_asked_for(folder):
     flow = {"classes": ["owls", "cats"], "class_mode": "binary"}
     ours, _ = compare(folder, {}, flow)
@@ -176,6 +182,7 @@ def test_a_list_is_a_dataframe(folder, frame):
         images(files, labels=frame["class"], **FLOW),
         images(list(zip(files, frame["class"], strict=True)), **FLOW),
         images(np.array(files), labels=np.array(frame["class"], dtype=str), **FLOW),
+        images(folder / frame["filename"], labels=frame["class"], **FLOW),
         images([folder / name for name in frame["filename"]], labels=list(frame["class"]), **FLOW),
         images(list(frame["filename"]), labels=frame["class"], directory=folder, **FLOW),
         images(dataframe=frame, directory=folder, **FLOW),
