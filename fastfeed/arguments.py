@@ -1,8 +1,9 @@
-"""The arguments of `Loader` that are numbers: checked, and as Python's own."""
+"""The plain arguments of `Loader`, numbers and texts: checked, and as Python's own."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 from fastfeed import _core
@@ -46,3 +47,23 @@ def integer(name: str, value: Any, least: int, most: int) -> int:
             f"{name} must be an integer from {least} to {most}.", f"{name}={value!r}"
         )
     return operator.index(value)
+
+
+def environment(value: Any) -> dict[str, str]:
+    """Return `worker_env` as a dict.
+
+    Raises
+    ------
+    ArgumentError
+        If it holds what no environment can, of which workers would die before their first batch.
+    """
+    value = {} if value is None else value
+    if not isinstance(value, Mapping) or not all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    ):
+        raise ArgumentError(
+            "worker_env maps names to texts, as os.environ does: "
+            'worker_env={"OMP_NUM_THREADS": "2"}.',
+            f"worker_env={value!r}",
+        )
+    return dict(value)

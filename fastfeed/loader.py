@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastfeed.arguments import integer, name_of, numbers
+from fastfeed.arguments import environment, integer, name_of, numbers
 from fastfeed.autotune.controller import Autotune
 from fastfeed.autotune.options import Tuning
 from fastfeed.devices.dataset import dataset, require_numpy
@@ -180,6 +180,7 @@ class Loader(Resumable):
         tuning = Tuning.asked(workers, max_queue_size, cpu_ceiling, memory_ceiling)
         count, ahead = numbers(workers, max_queue_size, tuning)
         seed = integer("seed", seed, 0, 2**64 - 1)
+        surroundings = environment(worker_env)
         device_queue_size = integer("device_queue_size", device_queue_size, 1, MOST_WAITING)
         on_device = (device_queue_size, device_transform, device_synchronise, stable_addresses)
         goes_to = target(Wanted(device, framework, *on_device, seed))
@@ -198,7 +199,7 @@ class Loader(Resumable):
             ahead=elastic.ahead if elastic else ahead if plan_.workers else 1,
             ordered=ordered,
             elastic=elastic,
-            environment=dict(worker_env or {}),
+            environment=surroundings,
             target=goes_to,
             rows=rows,
         )
