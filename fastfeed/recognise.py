@@ -139,7 +139,7 @@ def plan_of_kind(source: Any, options: Options) -> Plan:
     if isinstance(source, MappedGenerator):
         return plan_mapped(source, options)
     if isinstance(source, (str, bytes, dict)):
-        raise SourceError(f"A {type(source).__name__} is no source. {ACCEPTED}")
+        raise SourceError(f"{ACCEPTED} Received: {looks_of(source)}")
     if is_image_iterator(source):
         return plan_images(source, options)
     if is_indexable(source):
@@ -154,7 +154,7 @@ def plan_of_kind(source: Any, options: Options) -> Plan:
         return plan_generator(source, options)
     if hasattr(source, "__iter__"):
         return plan_generator(functools.partial(iter, source), options)
-    raise SourceError(f"{ACCEPTED} Received: {type(source).__name__}")
+    raise SourceError(f"{ACCEPTED} Received: {looks_of(source)}")
 
 
 def is_indexable(source: Any) -> bool:
@@ -166,8 +166,19 @@ def is_indexable(source: Any) -> bool:
 
 ACCEPTED = (
     "A source is an object with __len__ and __getitem__ (a Keras Sequence, a torch dataset, a "
-    "list), an array or a tuple or dict of arrays, a generator function, or an iterator."
+    "list), an array or a tuple or dict of arrays, a generator function, an iterator, or what "
+    "fastfeed.images, fastfeed.files and fastfeed.generator make."
 )
+
+
+def looks_of(source: Any) -> str:
+    """Name the type of what is no source, and what it lacks or holds, as far as that is a hint."""
+    name = type(source).__name__
+    if isinstance(source, dict):
+        held = sorted({type(value).__name__ for value in source.values()})
+        return f"a dict of {', '.join(held) or 'nothing'}"
+    lacking = [method for method in ("__len__", "__getitem__") if not hasattr(source, method)]
+    return f"{name}, which has no {lacking[0]}" if len(lacking) == 1 else name
 
 
 def order_of(length: int, rows: int | None, options: Options) -> EpochOrder:

@@ -115,10 +115,19 @@ class GeneratorSource(StreamSource):
 
     def _start(self) -> Iterator[Any]:
         if not is_divisible(self.function):
-            return iter(self.function())
+            return self._iterated(self.function())
         assert self.shards is not None
         first, shards = self._ranks.rank * self.shards, self._ranks.world * self.shards
-        return iter(self.function(shard=first + self._shard, num_shards=shards))
+        return self._iterated(self.function(shard=first + self._shard, num_shards=shards))
+
+    def _iterated(self, returned: Any) -> Iterator[Any]:
+        if not hasattr(returned, "__iter__") and not hasattr(returned, "__getitem__"):
+            raise SourceError(
+                f"{self._name} is called once an epoch, and what it returns must give the items "
+                "one after the other, as a generator does. Is a `yield` missing? Received: "
+                f"{type(returned).__name__}"
+            )
+        return iter(returned)
 
     def _lost(self, item: Item) -> WorkerCrashed:
         """Say that another worker died in the middle of the stream, between two items. To begin
