@@ -180,7 +180,7 @@ def parts_differ(batch: Batch, skeletons: Sequence[Tree]) -> SourceError:
         told.append(f"{rows} are of {look}" if skeletons else rows)
     return SourceError(
         f"Samples of one batch (index {batch.index}, epoch {batch.epoch}) differ in shape, dtype "
-        f"or structure: {', '.join(told)}. Pad or crop them to one shape in the source. They were "
-        "made by different workers; with rows=False one makes the whole batch and says which "
-        "sample it is."
+        f"or structure: {', '.join(told)}. Pad or crop them to one shape, or convert them to one "
+        "dtype (astype), in the source. They were made by different workers; with rows=False one "
+        "makes the whole batch and says which sample it is."
     )

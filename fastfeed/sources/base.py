@@ -236,17 +236,19 @@ class Source(ABC):
         return None
 
 
-def not_none(batch: Tree, name: str, item: Item) -> Tree:
-    """Refuse None, the result of a forgotten ``return``.
+def not_none(made: Tree, name: str, item: Item, index: int | None = None) -> Tree:
+    """Refuse None, the result of a forgotten ``return``; `index` is what `name` was asked for,
+    where that is not the item's.
 
     Raises
     ------
     SourceError
-        If `batch` is None.
+        If `made` is None.
     """
-    if batch is None:
+    if made is None:
         raise SourceError(
-            f"{name} returned None for index {item.index} (epoch {item.epoch}); a batch is an "
-            "array or a tuple, list or dict of arrays. Is a `return` missing?"
+            f"{name} returned None for index {item.index if index is None else index} (epoch "
+            f"{item.epoch}); an item is an array, a number, or a tuple, list or dict of these. Is "
+            "a `return` missing?"
         )
-    return batch
+    return made

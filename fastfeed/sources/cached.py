@@ -96,7 +96,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         sample = self._sample(row, item) if self.cache is None else own(self._kept(row, item))
         item.seed(row)  # the same numbers whether the sample was just made or not
         name = getattr(self._transform, "__qualname__", type(self._transform).__qualname__)
-        return not_none(self._transform(sample, item.rng_of(row)), name, item)
+        return not_none(self._transform(sample, item.rng_of(row)), name, item, row)
 
     def _kept(self, row: int, item: Item) -> Tree:
         assert self.cache is not None

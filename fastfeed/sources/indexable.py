@@ -109,7 +109,8 @@ class FillSource(BatchSource):
         """Without a spec: let the first batch show what the others look like."""
         if self._layout is None:
             name = type(self.items).__name__
-            first = map_leaves(as_leaf, not_none(self.items[0], f"{name}.__getitem__", item))
+            shown = not_none(self.items[0], f"{name}.__getitem__", item, 0)
+            first = map_leaves(as_leaf, shown)
             if not all(map(is_array, leaves(first))):
                 raise SourceError(
                     f"{name}.fill can write arrays only, but a batch of __getitem__ holds other "

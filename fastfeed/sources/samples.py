@@ -67,7 +67,12 @@ class SampleSource(Source):
 
     def _sample(self, row: int, item: Item) -> Tree:
         item.seed(row)
-        return not_none(self.items[row], self._name, item)
+        try:
+            sample = self.items[row]
+        except Exception as error:
+            error.add_note(f"It was raised by {self._name}({row}).")
+            raise
+        return not_none(sample, self._name, item, row)
 
 
 def collate(samples: Iterable[Tree], most: int, item: Item, writer: Writer) -> int:
@@ -189,7 +194,8 @@ def ragged(sample: Tree, first: Tree, row: int, item: Item) -> SourceError:
     return SourceError(
         f"Samples of one batch (index {item.index}, epoch {item.epoch}) differ: sample {row} is "
         f"{describe(map_leaves(sample_leaf, sample))}, sample 0 is {describe(first)}. Pad or crop "
-        "them to one shape in the source, or return whole batches and leave batch_size out."
+        "them to one shape, or convert them to one dtype (astype), in the source; or return whole "
+        "batches and leave batch_size out."
     )
 
 

@@ -61,9 +61,41 @@ def test_arguments_out_of_range(option, value, rule):
     refused(rf"{rule}.*Received: .*{value}", errors.ArgumentError, Batches(3), **{option: value})
 
 
-@pytest.mark.parametrize("source", ["text", b"bytes", {}, {"a": "b"}, 7, None, 2.5, object()])
-def test_what_is_no_source(source):
-    refused("A source is an object with __len__", errors.SourceError, source)
+class WithoutLength:
+    def __getitem__(self, index):
+        return index
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("text", "str"),
+        (b"bytes", "bytes"),
+        ({}, "a dict of nothing"),
+        ({"x": [1, 2], "y": "b"}, "a dict of list, str"),
+        (7, "int"),
+        (None, "NoneType"),
+        (WithoutLength(), "WithoutLength, which has no __len__"),
+    ],
+)
+def test_what_is_no_source(source, shown):
+    refused(rf"^A source is an object.* Received: {shown}$", errors.SourceError, source)
+
+
+@pytest.mark.parametrize("kind", [{"workers": 1}, {"workers": 0}])
+@pytest.mark.parametrize("made", [7, None])
+def test_a_function_that_does_not_yield(made, kind):
+    refused(
+        rf"is called once an epoch.*`yield` missing\? Received: {type(made).__name__}",
+        errors.SourceError,
+        lambda: made,
+        **kind,
+    )
+
+
+def test_an_environment_that_workers_could_not_have():
+    for wrong in ({"OMP_NUM_THREADS": 2}, {2: "2"}, "OMP_NUM_THREADS=2"):
+        refused("worker_env maps names.*Received: w", errors.ArgumentError, [1], worker_env=wrong)
 
 
 def test_a_class_in_the_place_of_an_object():
@@ -168,9 +200,9 @@ def test_an_iterator_that_was_used_up_before_says_so():
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_none_in_the_place_of_a_batch(kind, batch_size):
     refused(
-        r"Items\.__getitem__ returned None for index 0 \(epoch 0\).*`return` missing",
+        r"Items\.__getitem__ returned None for index 3 \(epoch 0\).*`return` missing",
         errors.SourceError,
-        Items(lambda i: None),
+        Items(lambda i: None if i == 3 else np.ones(1)),  # of samples in batch 1
         batch_size=batch_size,
         **kind,
     )
@@ -181,6 +213,16 @@ def test_samples_of_different_shapes():
         r"index 1, epoch 0.*sample 1 is float64\[3\], sample 0 is float64\[2\].*Pad or crop",
         errors.SourceError,
         Items(lambda i: np.ones(2 if i < 3 else 3)),
+        batch_size=2,
+        workers=1,
+    )
+
+
+def test_samples_of_different_dtypes():
+    refused(
+        r"sample 1 is float32\[2\], sample 0 is float64\[2\].*one dtype \(astype\)",
+        errors.SourceError,
+        Items(lambda i: np.ones(2, "f4" if i == 3 else "f8")),
         batch_size=2,
         workers=1,
     )

@@ -54,6 +54,13 @@ def test_an_exception_of_a_process_shows_where_it_was_raised():
 
 
 @each_kind
+def test_an_exception_of_a_sample_says_which_sample(kind):
+    with Loader(raising(KeyError, "image", at=5), batch_size=4, **kind) as loader:
+        error = outcomes(loader)[1]
+    assert "It was raised by Batches.__getitem__(5)." in error.__notes__
+
+
+@each_kind
 @pytest.mark.parametrize("error", [StopIteration, GeneratorExit])
 def test_what_would_end_the_loop_silently_is_an_error(kind, error):
     with Loader(raising(error), **kind) as loader:

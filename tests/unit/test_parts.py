@@ -108,5 +108,5 @@ def test_samples_that_name_their_parts_in_another_order_lie_alike() -> None:
 def test_parts_that_do_not_belong_together_are_named() -> None:
     (pieces,) = batches(3)
     whole = Batch.join(pieces)
-    with pytest.raises(SourceError, match=r"rows 0 to 3, rows 4 to 7, rows 8 to 11\. Pad"):
+    with pytest.raises(SourceError, match=r"rows 0 to 3, rows 4 to 7, rows 8 to 11\. Pad or crop"):
         merge(whole, [])
