@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fastfeed.errors import ArgumentError
 
@@ -63,13 +62,13 @@ class Shifts(NamedTuple):
 
     Attributes
     ----------
-    choices : array or None
+    choices : sequence or None
         One of these, to either side; None: anything up to `limit`.
     relative : bool
         In parts of the side rather than in pixels.
     """
 
-    choices: npt.NDArray[np.float64] | None
+    choices: Sequence[float] | None
     limit: float
     relative: bool
 
@@ -97,8 +96,7 @@ class Shifts(NamedTuple):
             return None
         relative = bool(values.max() < 1)
         if values.ndim or values.dtype.kind != "f":
-            choices = values if values.ndim else np.arange(int(values))
-            return cls(choices.astype(np.float64), 0.0, relative)
+            return cls(values.tolist() if values.ndim else range(int(values)), 0.0, relative)
         return cls(None, float(values), relative)
 
     def draw(self, rng: np.random.Generator, side: int) -> float:
@@ -106,6 +104,6 @@ class Shifts(NamedTuple):
         if self.choices is None:
             shift = rng.uniform(-self.limit, self.limit)
         else:
-            shift = float(self.choices[rng.integers(len(self.choices))])
+            shift = float(self.choices[int(rng.integers(len(self.choices)))])
             shift = -shift if rng.random() < 0.5 else shift
         return shift * side if self.relative else shift

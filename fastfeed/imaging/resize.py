@@ -46,10 +46,11 @@ def centre_box(image: tuple[int, int], size: tuple[int, int]) -> Box:
 
     Notes
     -----
-    Rounded as in Keras's ``load_img(keep_aspect_ratio=True)``.
+    Rounded as in Keras's ``load_img(keep_aspect_ratio=True)``; where that has nothing left of a
+    side, one pixel is.
     """
-    height = min(image[0], image[1] * size[0] // size[1])
-    width = min(image[1], image[0] * size[1] // size[0])
+    height = max(1, min(image[0], image[1] * size[0] // size[1]))
+    width = max(1, min(image[1], image[0] * size[1] // size[0]))
     return Box((image[0] - height) // 2, (image[1] - width) // 2, height, width)
 
 

@@ -132,3 +132,5 @@ def test_the_middle() -> None:
     assert centre_box((500, 375), (224, 224)) == (62, 0, 375, 375)
     assert centre_box((100, 100), (50, 100)) == (25, 0, 50, 100)
     assert centre_box((60, 60), (60, 60)) == (0, 0, 60, 60)
+    assert centre_box((5, 1), (100, 300)) == (2, 0, 1, 1)  # a third of a pixel high would be right
+    assert centre_box((1, 5), (300, 100)) == (0, 2, 1, 1)

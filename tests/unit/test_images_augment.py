@@ -212,6 +212,7 @@ def test_other_shifts_are_pixels_or_one_of_a_list():
     assert set(drawn(width_shift_range=[2, 9]).ty) == {-9, -2, 2, 9}
     assert set(drawn(width_shift_range=(0.25, 0.5)).ty) == {-100, -50, 50, 100}
     assert set(drawn(width_shift_range=1).ty) == {0}
+    assert np.abs(drawn(width_shift_range=10**12).ty).max() > 10**11  # and takes no memory
 
 
 def test_keras_draws_the_same_shifts():
