@@ -58,15 +58,17 @@ class Loader(Resumable):
           ``fill(index, out, rng)`` the source writes batches in place, without a copy; ``spec``
           gives their shapes (`ArraySpec`), or else the first item does.
         * an array, or a tuple or dict of arrays with one row a sample (needs `batch_size`).
+        * what `fastfeed.images`, `fastfeed.files` and `fastfeed.generator` make; Hugging Face
+          datasets, h5py, Zarr and Arrow objects as they are.
         * a generator function. If it takes ``shard`` and ``num_shards``, every worker runs one
-          shard; otherwise it runs in one worker.
+          shard; otherwise it runs in one worker. Or an object that has ``__iter__`` alone.
         * an iterator. It runs in one thread and serves one pass.
     batch_size : int, optional
-        Samples a batch.
+        Samples a batch. Without it items are batches; `fastfeed.images` has its own.
     workers : int or "auto", optional
-        0: batches are made by the calling thread, when asked for. Default: 4 for indexable sources
-        and divided generators, 1 for the others. ``"auto"``: as many as the loop needs, found
-        while it runs; see `autotune`.
+        0: batches are made by the calling thread, when asked for. Default: 1 for arrays, iterators
+        and generator functions that are not divided, 4 for the others. ``"auto"``: as many as the
+        loop needs, found while it runs; see `autotune`.
     max_queue_size : int or "auto"
         Batches ready or in the making ahead of the consumer, at the most. ``"auto"``: found too.
     device : str, optional
@@ -87,7 +89,7 @@ class Loader(Resumable):
     ordered : bool
         False: batches come as they are finished.
     use_multiprocessing : bool, optional
-        False: workers are threads. Default: processes, where the source can be divided.
+        False: workers are threads. Default: processes; arrays and iterators have threads always.
     device_queue_size : int
         Batches that wait on the GPU, at the most, besides the `max_queue_size` in host memory.
     device_transform : Augment or callable, optional
@@ -120,7 +122,8 @@ class Loader(Resumable):
         ``"disk:FOLDER"``: kept in a folder, for the next run too. What is random belongs into
         `transform`, or would be kept as well.
     cache_budget : int, optional
-        Bytes that the cache may take.
+        Bytes that the cache may take. Default: half of the free memory, or all but 1 GiB of the
+        disk's free room (a twentieth of the disk, where that is less).
     rows : bool or "auto"
         Whether several workers make the rows of one batch of samples. ``"auto"``: where it helps.
     memory_ceiling : int, optional
@@ -133,8 +136,10 @@ class Loader(Resumable):
         If an argument is out of range, or does not go with the source.
     SourceError, SourceNotPicklable
         If the source cannot be fed, or cannot be sent to worker processes.
+    CacheError
+        If a cache on disk is of other data, or its folder cannot be used.
     OutOfMemory
-        If the slots do not fit into memory.
+        If the slots or the cache do not fit into memory.
     DeviceUnavailable
         If there is no such GPU, or its driver, CuPy or the framework cannot use it.
 
