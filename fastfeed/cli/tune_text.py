@@ -10,7 +10,7 @@ from fastfeed.cli.output import Styled
 from fastfeed.monitor.words import duration
 from fastfeed.tuning.choice import seconds_per_batch
 from fastfeed.tuning.result import Ended, Point, TuneResult
-from fastfeed.tuning.words import percent
+from fastfeed.tuning.words import percent, rate
 
 POINT = ("workers", "batches/s", "make", "CPU", "MB/s")
 BLOCK = ("workers", "queue", "a batch", "waiting")
@@ -47,10 +47,10 @@ def answer(result: TuneResult, columns: int) -> Iterator[Styled]:
 def _point(point: Point) -> tuple[str, ...]:
     return (
         str(point.workers),
-        f"{point.batches_per_second.mean:.4g}",
+        rate(point.batches_per_second.mean),
         duration(point.make_mean_seconds),
         f"{100 * point.cpu_ratio:.0f} %" if math.isfinite(point.cpu_ratio) else "",
-        f"{point.bytes_per_second / 1e6:.3g}",
+        rate(point.bytes_per_second / 1e6),
     )
 
 

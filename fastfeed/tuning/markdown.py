@@ -10,7 +10,7 @@ import numpy as np
 from fastfeed.errors import gib
 from fastfeed.monitor.words import duration
 from fastfeed.tuning.result import Ended, Interval, Point, TuneResult
-from fastfeed.tuning.words import percent
+from fastfeed.tuning.words import percent, rate
 
 POINT = (
     "workers", "batches/s", "95 % interval", "MB/s", "CPU", "make: mean", "95 % within", "longest",
@@ -73,8 +73,8 @@ def _answer(result: TuneResult) -> Iterator[tuple[str, str]]:
 def _point(point: Point) -> tuple[str, ...]:
     p95, longest = np.quantile(point.make_seconds, (0.95, 1.0)).tolist()
     return (
-        str(point.workers), f"{point.batches_per_second.mean:.4g}",
-        _range(point.batches_per_second), f"{point.bytes_per_second / 1e6:.4g}",
+        str(point.workers), rate(point.batches_per_second.mean),
+        _range(point.batches_per_second), rate(point.bytes_per_second / 1e6),
         _share(point.cpu_ratio), duration(point.make_mean_seconds), duration(p95),
         duration(longest), duration(point.first_batch_seconds),
     )  # fmt: skip
@@ -91,7 +91,7 @@ def _blocks(result: TuneResult) -> Iterator[tuple[str, ...]]:
 def _range(interval: Interval) -> str:
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return UNKNOWN
-    return f"{interval.low:.4g} to {interval.high:.4g}"
+    return f"{rate(interval.low)} to {rate(interval.high)}"
 
 
 def _share(ratio: float | None) -> str:

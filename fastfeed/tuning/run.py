@@ -19,7 +19,7 @@ from fastfeed.tuning.feeding import Feeding
 from fastfeed.tuning.machine import machine, versions
 from fastfeed.tuning.overlap import FEWEST_ROUNDS, LEAST_SECONDS, LEAST_STEPS, Comparison, one_block
 from fastfeed.tuning.result import Ended, Point, TuneResult
-from fastfeed.tuning.words import count
+from fastfeed.tuning.words import count, rate
 
 CONSUMER, PRODUCER, OVERLAP, SWEEP = 0.10, 0.45, 0.27, 0.03
 """Shares of the budget, at the most; the last one for each length of the queue."""
@@ -203,8 +203,8 @@ class Tuning:
 
     def _add(self, point: Point, silent_seconds: float) -> None:
         self._measured.points.append(point)
-        rate = point.batches_per_second.mean
-        self._watcher.found(f"{count(point.workers)} alone: {rate:.4g} batches/s")
+        made = rate(point.batches_per_second.mean)
+        self._watcher.found(f"{count(point.workers)} alone: {made} batches/s")
         if silent_seconds > max(producer.SILENT_SECONDS, SILENT_TIMES * point.make_seconds.max()):
             raise SourceError(
                 f"With {count(point.workers)}, no batch came for {duration(silent_seconds)} after "

@@ -21,6 +21,11 @@ def count(number: int) -> str:
     return f"{number} worker" if number == 1 else f"{number} workers"
 
 
+def rate(value: float) -> str:
+    """Write a rate with four digits, and never as a power of ten: ``"85.57"``, ``"12,541"``."""
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.4g}"
+
+
 def percent(ratio: float) -> str:
     """Write a share: ``"1.3 %"``."""
     return f"{100 * ratio:.1f} %"
@@ -78,9 +83,9 @@ def _without_step(result: TuneResult, point: Point) -> str:
         return _inline(point, None)
     best = max(each.batches_per_second.mean for each in result.points)
     return (
-        f"{count(result.workers)} made {point.batches_per_second.mean:.4g} batches/s; the most "
-        f"that any number made is {best:.4g}. Give the step, or its length, to learn whether that "
-        "is enough."
+        f"{count(result.workers)} made {rate(point.batches_per_second.mean)} batches/s; the most "
+        f"that any number made is {rate(best)}. Give the step, or its length, to learn whether "
+        "that is enough."
     )
 
 

@@ -14,6 +14,7 @@ from fastfeed.cli.tune_text import answer
 from fastfeed.monitor.words import duration
 from fastfeed.tuning.markdown import markdown
 from fastfeed.tuning.result import Ended, TuneResult
+from fastfeed.tuning.words import rate
 
 RESULT = TuneResult(
     "m:s",
@@ -86,6 +87,14 @@ def test_markdown_of_nothing() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [(30.386, "30.39"), (999.1, "999.1"), (999.9, "1,000"), (34911.4, "34,911")],
+)
+def test_rates(per_second: float, text: str) -> None:
+    assert rate(per_second) == text
 
 
 @pytest.mark.parametrize(
