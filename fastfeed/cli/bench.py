@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ EPILOG = f"""\
 works: {", ".join(works.WORKS)}, or your own as MODULE:SOURCE
 loaders: {", ".join(dict.fromkeys(kind.name.split("-")[0] for kind in loaders.LOADERS))}
   Each stands for its variants; fastfeed-fill is one of fastfeed's.
-accelerators: {", ".join(ACCELERATORS)}
+{textwrap.fill("accelerators: " + ", ".join(ACCELERATORS), 80, subsequent_indent="  ")}
 
 examples:
   fastfeed bench --quick
