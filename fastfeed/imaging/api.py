@@ -87,6 +87,7 @@ def images(
     follow_links : bool
         Go into linked folders below a class folder.
     subset : {"training", "validation"}, optional
+        Which part of the pictures, with `validation_split`; neither: all of them.
     validation_split : float
         The part of the pictures (of each class of a folder) that "validation" has: the first ones.
     target_size : (int, int)
@@ -105,10 +106,11 @@ def images(
     fast : bool
         Decode and resize JPEG files by shorter ways, which give slightly other numbers than Keras.
     batch_size : int
+        Pictures a batch; ``Loader(..., batch_size=...)`` overrules it.
     shuffle : bool
         A new order each epoch.
     seed : int, optional
-        0 by default.
+        Of the order and of all that is random; the Loader's by default.
     random_resized_crop : bool or (scale, ratio)
         Cut out a random part and bring it to `target_size`: with an area of `scale` (least, most)
         of the picture, and a width of `ratio` (least, most) times its height. True: ((0.08, 1),
@@ -144,15 +146,22 @@ def images(
     Returns
     -------
     Images
+        A source whose batches are ``(x, y)``, with `weight_col` ``(x, y, weights)``, and x alone
+        with ``class_mode=None``. x has the shape (pictures, height, width, channels) and levels
+        from 0 to 255; y is float32, of shape (pictures, classes) for "categorical" and (pictures,)
+        for "binary" and "sparse". `class_indices`, `classes`, `filenames` and the like are there
+        as Keras's iterators have them.
 
     Raises
     ------
     ArgumentError, SourceError
         If an argument makes no sense, or no picture is found.
+    ImageError
+        In the loop: if a picture cannot be read, and `on_error` is "raise".
 
     Examples
     --------
-    >>> flowers = fastfeed.images("flowers/", target_size=(224, 224), horizontal_flip=True)
-    ... fastfeed.fit_generator(model, flowers, epochs=10, workers=4)  # doctest: +SKIP
+    >>> flowers = fastfeed.images("flowers/", horizontal_flip=True)  # doctest: +SKIP
+    >>> fastfeed.fit_generator(model, flowers, epochs=10, workers=4)  # doctest: +SKIP
     """
     return build(locals())
