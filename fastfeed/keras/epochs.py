@@ -193,8 +193,11 @@ class Epochs:
         """Let the next epoch begin at a state of the loader."""
         with self._alone:
             loader, count = self._open_loader(), len(self._ahead)
-            ahead = [loader.state_dict(unread=left) for left in range(count, -1, -1)]
-            if state in ahead:  # batches that were put back may be what comes next
+            # Batches that were put back may be what comes next. One of them has to be left, or the
+            # next reader would begin a new pass.
+            least = 0 if self.batches_per_epoch is None else 1
+            ahead = [loader.state_dict(unread=left) for left in range(count, least - 1, -1)]
+            if state in ahead:
                 del self._ahead[: ahead.index(state)]
                 return
             loader.load_state_dict(state)
