@@ -7,6 +7,7 @@ Keras 3 and are handed on by fit.py. These four are gone there, and belong to th
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
 import warnings
@@ -17,7 +18,7 @@ from numbers import Real
 from typing import Any, Literal
 
 from fastfeed.errors import ArgumentError
-from fastfeed.keras.names import Samples
+from fastfeed.keras.names import KERAS_2_NAMES, Samples
 from fastfeed.loader import Loader
 from fastfeed.recognise import is_indexable
 
@@ -56,11 +57,7 @@ class LoaderArguments:
                     f"framework={self.others[name]!r}",
                 )
             if name not in loader_options():
-                raise ArgumentError(
-                    f"There is no argument {name!r}. Besides those of Keras 2 there are the "
-                    f"options of fastfeed.Loader: {', '.join(sorted(loader_options()))}.",
-                    f"{name}={self.others[name]!r}",
-                )
+                raise unknown(name, self.others[name])
 
     def for_source(self, source: Any) -> dict[str, Any]:
         """Return the options of a Loader for `source`.
@@ -115,6 +112,18 @@ def loader_options() -> frozenset[str]:
     """Return the names that `Loader` takes, without those that are settled here."""
     names = set(inspect.signature(Loader).parameters)
     return frozenset(names - {"source", "framework"})
+
+
+def unknown(name: str, value: Any) -> ArgumentError:
+    """Say that there is no such argument, and which one may have been meant."""
+    options = sorted(loader_options())
+    near = difflib.get_close_matches(name, {*options, *KERAS_2_NAMES.values()}, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return ArgumentError(
+        f"There is no argument {name!r}. {hint}Besides those of Keras 2 there are the options of "
+        f"fastfeed.Loader: {', '.join(options)}.",
+        f"{name}={value!r}",
+    )
 
 
 def options_of_a_pydataset(source: Any) -> dict[str, Any]:

@@ -18,6 +18,15 @@ def test_unknown_argument_is_named_with_those_that_exist(function, make_model):
         function(make_model(), Batches(), batchsize=8)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("batchsize", "batch_size"), ("num_workers", "workers"), ("epoch", "epochs")],
+)
+def test_a_misspelt_argument_says_which_was_meant(name, meant, make_model):
+    with pytest.raises(ArgumentError, match=f"no argument '{name}'. Did you mean {meant}\\?"):
+        fit_generator(make_model(), Batches(), **{name: 8})
+
+
 @pytest.mark.parametrize("function", ALL)
 def test_framework_cannot_be_chosen(function, make_model):
     with pytest.raises(ArgumentError, match="framework='jax'"):
