@@ -34,6 +34,10 @@ class Summary:
     production_ratio, order_ratio, upload_ratio : float
         Parts of `wait_ratio`: nothing was finished; something was, but not the next batch; it was
         finished, but not on the GPU.
+    generator_ratio : float
+        Part of `production_ratio`: the batch had been made before it was asked for, and came late
+        all the same. Only what ``next()`` does itself can have held it up: the light generator of
+        `fastfeed.generator`, unless the process had no processor.
     make_seconds : array of float64, shape (n,)
         What each batch took its worker.
     make_mean_seconds, make_median_seconds, make_p95_seconds : float
@@ -56,6 +60,7 @@ class Summary:
     production_ratio: float
     order_ratio: float
     upload_ratio: float
+    generator_ratio: float
     make_seconds: Floats
     make_mean_seconds: float
     make_median_seconds: float
@@ -92,6 +97,7 @@ def summarise(records: Records) -> Summary:
         production_ratio=ratio((wait - order - upload).sum(), total),
         order_ratio=ratio(order.sum(), total),
         upload_ratio=ratio(upload.sum(), total),
+        generator_ratio=ratio(held_up(records, wait - order - upload).sum(), total),
         make_seconds=make,
         make_mean_seconds=float(make.mean()) if len(make) else np.nan,
         make_median_seconds=percentile(make, 50),
@@ -119,6 +125,12 @@ def waits(records: Records) -> tuple[Floats, Floats, Floats]:
     """Return what was waited for each batch, s: in all, for order, for the upload."""
     wait = (records["answered_ns"] - records["asked_ns"]) / 1e9
     return wait, records["order_wait_ns"] / 1e9, records["upload_wait_ns"] / 1e9
+
+
+def held_up(records: Records, wait: Floats) -> Floats:
+    """Return the waits of those batches that had been made before they were asked for, s."""
+    was_there = (records["made_ns"] <= records["asked_ns"]) & (wait * 1e9 >= READY_NS)
+    return np.where(was_there, wait, 0.0)
 
 
 def span(begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> float:

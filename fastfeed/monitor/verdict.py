@@ -21,7 +21,7 @@ from fastfeed.monitor.sizing import HEADROOM, Times, look_ahead, workers_needed
 from fastfeed.monitor.summary import Summary, ratio
 from fastfeed.monitor.words import count
 
-Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "upload", "copy"]
+Kind = Literal["unknown", "fed", "start-up", "workers", "tail", "generator", "upload", "copy"]
 
 MOST_WORKERS, MOST_AHEAD = 128, 512
 """More than that is no advice: the source has to become faster, or its times more even."""
@@ -41,8 +41,9 @@ class Verdict:
     ----------
     kind : str
         ``"fed"``: the loop hardly waits. ``"workers"``: they cannot make as much as is used.
-        ``"tail"``: they can, but single batches come late. ``"upload"``: the way to the device is
-        too slow. ``"copy"``: as ``"workers"``, and most of the making is the copy into the slot.
+        ``"tail"``: they can, but single batches come late. ``"generator"``: batches are there, but
+        ``next()`` runs a slow generator first. ``"upload"``: the way to the device is too slow.
+        ``"copy"``: as ``"workers"``, and most of the making is the copy into the slot.
         ``"start-up"``: only the first batches were waited for. ``"unknown"``: too few batches.
     text : str
         The line.
@@ -106,7 +107,7 @@ def verdict(
     if kind == "workers" and copy_seconds > summary.make_median_seconds / 2:
         kind = "copy"
     made = _usual(summary.make_seconds, max(1, workers) if startup_seconds else 0)
-    if kind not in ("unknown", "start-up", "upload"):
+    if kind not in ("unknown", "start-up", "upload", "generator"):
         needed = workers_needed(float(made.mean()), summary.step_mean_seconds)
     if kind in ("workers", "copy"):
         needed = max(needed, workers + 1)
@@ -173,11 +174,14 @@ def _kind(summary: Summary, workers: int, load: float, startup_seconds: float) -
         return "unknown"
     if wait < WORTH_A_QUEUE:
         return "fed"
-    later = ratio(wait * summary.seconds - startup_seconds, summary.seconds - startup_seconds)
+    waited = wait * summary.seconds - startup_seconds
+    later = ratio(waited, summary.seconds - startup_seconds)
     if later < min(MODERATELY, wait / 2):
         return "start-up"
     if summary.upload_ratio > wait / 2:
         return "upload"
+    if summary.generator_ratio * summary.seconds > waited / 2:
+        return "generator" if wait >= MODERATELY else "fed"
     busy = load * (1 - wait)
     if workers == 0 or load > 1 / HEADROOM or (load >= BUSY and busy >= IDLE):
         return "workers" if wait >= MODERATELY else "fed"
@@ -234,6 +238,13 @@ def _tail(summary: Summary, now: Pair, needed: Pair) -> str:
     return f"{parts(summary)}; the queue is too short: {cure}"
 
 
+def _generator(summary: Summary, now: Pair, needed: Pair) -> str:
+    return (
+        f"{parts(summary, summary.generator_ratio)}; batches are ready, but next() itself takes "
+        "long: let the generator give lighter items, and do its work in map"
+    )
+
+
 _SENTENCES = {
     "unknown": _unknown,
     "fed": _fed,
@@ -242,15 +253,19 @@ _SENTENCES = {
     "workers": _workers,
     "copy": _copy,
     "tail": _tail,
+    "generator": _generator,
 }
 
 
-def parts(summary: Summary) -> str:
-    """Write ``input-bound 38 %: workers 29 %, order 6 %, upload 3 %``: shares of all time."""
+def parts(summary: Summary, generator: float = 0.0) -> str:
+    """Write ``input-bound 38 %: workers 29 %, order 6 %, upload 3 %``: shares of all time, of which
+    the generator's is known only where it is the cause.
+    """
     wait = summary.wait_ratio
     grade = "" if wait >= HIGHLY else "moderately " if wait >= MODERATELY else "hardly "
     causes = {
-        "workers": summary.production_ratio,
+        "workers": summary.production_ratio - generator,
+        "generator": generator,
         "order": summary.order_ratio,
         "upload": summary.upload_ratio,
     }

@@ -18,7 +18,7 @@ from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
 from fastfeed.sources.light import Shelf
 from fastfeed.sources.samples import collate
-from fastfeed.sources.streams import OnePass, require_callable_without_arguments
+from fastfeed.sources.streams import OnePass, items_of, require_callable_without_arguments
 
 
 class MappedGenerator:
@@ -181,7 +181,10 @@ class Supply:
         """
         self.close()
         source = self._source
-        self._items = iter(source if hasattr(source, "__iter__") else source())
+        if hasattr(source, "__iter__"):
+            self._items = iter(source)
+        else:
+            self._items = items_of(source(), name_of(source))
         next(itertools.islice(self._items, position, position), None)
 
     def put(self, epoch: int, index: int, oldest: int) -> bool:

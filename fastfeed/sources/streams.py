@@ -115,19 +115,10 @@ class GeneratorSource(StreamSource):
 
     def _start(self) -> Iterator[Any]:
         if not is_divisible(self.function):
-            return self._iterated(self.function())
+            return items_of(self.function(), self._name)
         assert self.shards is not None
         first, shards = self._ranks.rank * self.shards, self._ranks.world * self.shards
-        return self._iterated(self.function(shard=first + self._shard, num_shards=shards))
-
-    def _iterated(self, returned: Any) -> Iterator[Any]:
-        if not hasattr(returned, "__iter__") and not hasattr(returned, "__getitem__"):
-            raise SourceError(
-                f"{self._name} is called once an epoch, and what it returns must give the items "
-                "one after the other, as a generator does. Is a `yield` missing? Received: "
-                f"{type(returned).__name__}"
-            )
-        return iter(returned)
+        return items_of(self.function(shard=first + self._shard, num_shards=shards), self._name)
 
     def _lost(self, item: Item) -> WorkerCrashed:
         """Say that another worker died in the middle of the stream, between two items. To begin
@@ -185,6 +176,23 @@ class IteratorSource(OnePass, StreamSource):
     def make(self, item: Item, writer: Writer) -> None:
         """Take the next item."""
         self._write_next(self._iterator, item, writer)
+
+
+def items_of(returned: Any, name: str) -> Iterator[Any]:
+    """Begin with what a generator function has returned.
+
+    Raises
+    ------
+    SourceError
+        If it gives no items.
+    """
+    if not hasattr(returned, "__iter__") and not hasattr(returned, "__getitem__"):
+        raise SourceError(
+            f"{name} is called once an epoch, and what it returns must give the items one after "
+            "the other, as a generator does. Is a `yield` missing? Received: "
+            f"{type(returned).__name__}"
+        )
+    return iter(returned)
 
 
 def is_divisible(function: Callable[..., Any]) -> bool:

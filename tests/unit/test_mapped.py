@@ -204,6 +204,7 @@ def test_the_generators_time_is_waiting_time_not_the_steps(way: dict[str, Any]) 
         assert len(list(loader)) == 30
         stats = loader.stats()
     assert stats.wait_seconds > 0.25  # all but the few that fill the queue
+    assert stats.verdict.kind == ("generator" if stats.workers else "workers")
 
 
 # -- failures -------------------------------------------------------------------------------
@@ -243,6 +244,17 @@ def test_a_generator_function_that_cannot_begin_says_so_in_each_epoch(way: dict[
         for _ in range(2):
             with pytest.raises(IndexError):
                 iter(loader)
+
+
+def test_a_generator_function_without_a_yield_is_named() -> None:
+    def forgetful() -> None:
+        pass
+
+    with (
+        fastfeed.Loader(generator(forgetful, map=heavy), workers=0) as loader,
+        pytest.raises(SourceError, match=r"forgetful .* Is a `yield` missing\? Received: NoneType"),
+    ):
+        list(loader)
 
 
 def picky(number: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unit_records import simulated
+from unit_records import MS, simulated
 
 from fastfeed.monitor.sizing import predicted_stall
 from fastfeed.monitor.summary import summarise
@@ -76,6 +76,20 @@ def test_a_device_that_is_too_far_away():
     found = judged([5.0] * 300, 10.0, workers=2, ahead=10, upload_ms=20.0)
     assert (found.kind, found.workers_needed, found.ahead_needed) == ("upload", 2, 10)
     assert "upload 50 %" in str(found) and "send uint8" in str(found)
+
+
+def test_a_generator_that_runs_in_next_is_named():
+    """Its 20 ms pass between the question and the answer, while batches are ready."""
+    records = simulated([4.0] * 100, 10.0, workers=2, ahead=10)
+    before = np.arange(100) * 20 * MS
+    for column in ("posted_ns", "started_ns", "made_ns", "asked_ns"):
+        records[column] += before
+    records["answered_ns"] += before + 20 * MS
+    found = verdict(summarise(records), 2, 10)
+    assert (found.kind, found.workers_needed, found.ahead_needed) == ("generator", 2, 10)
+    assert "generator 66 %" in str(found) and str(found).endswith("and do its work in map")
+    slow = simulated([38.0] * 300, 10.0, workers=2, ahead=10)
+    assert summarise(slow).generator_ratio == 0.0
 
 
 def test_making_that_is_mostly_copying():
