@@ -319,13 +319,8 @@ def plan_images(source: Any, options: Options) -> Plan:
         )
     length = length_of(source) or 0  # never endless
     order = order_of(length, None, options)
-    return Plan(
-        ImageSource(source, options.seed),
-        options.worker_count,
-        options.processes,
-        order,
-        options.seed,
-    )
+    wrapped = ImageSource(source, options.seed)
+    return Plan(wrapped, options.worker_count, options.processes, order, options.seed)
 
 
 def plan_generator(function: Any, options: Options) -> Plan:
@@ -373,8 +368,9 @@ def refuse_shuffle(options: Options) -> None:
     """Refuse to shuffle what comes in one order only."""
     if options.shuffle:
         raise ArgumentError(
-            "A stream of items cannot be shuffled, because its items come in one order. Shuffle "
-            "inside the generator, or pass an object with __len__ and __getitem__.",
+            "A stream of items cannot be shuffled, because they come in one order. Shuffle inside "
+            "the generator (tar shards: fastfeed.files.webdataset(..., shuffle=1000)), or pass an "
+            "object with __len__ and __getitem__.",
             "shuffle=True",
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from typing import Any
 
@@ -36,7 +35,7 @@ def arrow(table: Any, columns: Keys = None) -> RowReader | Tree:
 
     Parameters
     ----------
-    table : pyarrow.Table or path
+    table : pyarrow.Table, pyarrow.RecordBatch or path
         A path: of an Arrow file or stream, or of a Feather file.
     columns : str, list, tuple, dict or None
         Which columns. A name: the batch is an array. ``("x", "y")``: a tuple of arrays. A list of
@@ -55,8 +54,10 @@ def arrow(table: Any, columns: Keys = None) -> RowReader | Tree:
     LibraryMissing
         pyarrow is not installed.
     """
-    library("pyarrow", "An Arrow table")
-    if not isinstance(table, (str, os.PathLike)):
+    pa = library("pyarrow", "An Arrow table")
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if isinstance(table, pa.Table):
         return of_table(table, columns)
     path = existing(table)
     whole, copied = open_table(path)
@@ -106,7 +107,7 @@ def open_table(path: str, columns: list[int] | None = None) -> tuple[Any, int]:
             file.seek(0)
             found = pa.ipc.open_stream(file, options=options).read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path} is no Arrow or Feather file ({error}).") from error
+        raise SourceError(f"{path} is no Arrow or Feather file, or cut off ({error}).") from error
     return found, pa.total_allocated_bytes() - before
 
 

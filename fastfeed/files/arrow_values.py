@@ -35,9 +35,10 @@ def require_numeric(kind: Any, name: str) -> None:
     if not is_numeric(kind):
         raise SourceError(
             f"The column {name!r} is of the type {kind}: no number, nor a list of numbers. Leave "
-            "it out (columns=[...]), turn it into numbers first (pyarrow's dictionary_encode() "
-            "does that with texts), or feed a datasets.Dataset.from_parquet(...), which gives "
-            "such values sample by sample."
+            "it out (columns=[...]), or turn it into numbers before: texts and categories by "
+            "column.dictionary_encode().combine_chunks().indices, decimals by "
+            "column.cast('float64'), structures by table.flatten(). A "
+            "datasets.Dataset.from_parquet(...) gives such values as they are, sample by sample."
         )
 
 
@@ -101,7 +102,7 @@ class ArrowColumn(Column):
         ``find(name)`` returns the column, a `pyarrow.ChunkedArray`; called in each worker.
     name : str
     place : str
-        Where the table is: for errors and the fingerprint.
+        What tells the table from others: for the fingerprint.
     dtype : dtype or None
         What the batch shall have, if that is not the column's own.
     rows : array of int64 or None
@@ -131,7 +132,7 @@ class ArrowColumn(Column):
         require_numeric(column.type, name)
         shape, found = self._check(column)
         n_samples = len(column) if rows is None else len(rows)
-        super().__init__(f"{place}[{name!r}]", (n_samples, *shape), np.dtype(dtype or found))
+        super().__init__(f"The column {name!r}", (n_samples, *shape), np.dtype(dtype or found))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pieces": [], "_starts": np.zeros(0, np.int64)}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastfeed.errors import FastFeedError, SourceError
+from fastfeed.errors import ArgumentError, FastFeedError, SourceError
 from fastfeed.sources.rows import RowReader, Rows
 from fastfeed.structure import ArraySpec, Tree, as_leaf, leaves, map_leaves
 
@@ -50,15 +50,11 @@ class Column(ABC):
     Raises
     ------
     SourceError
-        If it has no rows, or Python objects in them.
+        If it has no rows.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        if not shape or not shape[0]:
-            raise SourceError(
-                f"{name} has no rows: its shape is {shape}. Along the first axis there must be a "
-                "row for each sample, at least one."
-            )
+        require_rows(shape, name)
         self.name = name
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
@@ -127,7 +123,11 @@ class ColumnReader(RowReader):
     def read(self, rows: Rows) -> None:
         """Read each column."""
         for column, out in zip(leaves(self._columns), leaves(rows.out), strict=True):
-            column.read(rows.index, out)
+            try:
+                column.read(rows.index, out)
+            except Exception as error:  # libraries do not say which file is damaged
+                error.add_note(f"{column.name} was being read.")
+                raise
 
     def fingerprint(self) -> str:
         """Join those of the columns."""
@@ -209,7 +209,16 @@ def existing(path: str | os.PathLike[str]) -> str:
     ------
     SourceError
         If there is none.
+    ArgumentError
+        If it is no path, but a list of them, an open file, ...
     """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ArgumentError(
+            "The path of one file or folder is wanted, a str or a pathlib.Path. parquet(...) and "
+            "webdataset(...) read several files one behind the other; for another format join "
+            "them once, or feed an object whose __getitem__ knows which file a sample is in.",
+            f"a {type(path).__name__}",
+        )
     if "://" in str(path):
         raise SourceError(
             f"{path} is no path of a local file. Copy it here first, or, where its library opens "
@@ -240,6 +249,21 @@ def require_unchanged(path: str, state: str) -> None:
         raise SourceError(
             f"{path} was written or removed after the source was made from it. Make the source "
             "anew, and leave its files alone while they are read."
+        )
+
+
+def require_rows(shape: tuple[int, ...], name: str) -> None:
+    """Refuse an array that has no rows.
+
+    Raises
+    ------
+    SourceError
+        If it is empty, or a single number.
+    """
+    if not shape or not shape[0]:
+        raise SourceError(
+            f"{name} has no rows: its shape is {shape}. Along the first axis there must be a "
+            "row for each sample, at least one."
         )
 
 

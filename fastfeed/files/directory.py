@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfeed.caching.base import stamp_of
-from fastfeed.errors import SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.columns import existing
 from fastfeed.structure import Tree
 
@@ -42,7 +42,14 @@ def folder(
     ------
     SourceError
         If there is no such folder, or no file in it.
+    ArgumentError
+        If `load` is no function.
     """
+    if not callable(load):
+        raise ArgumentError(
+            "load is the function that makes a sample of a pathlib.Path: folder(path, numpy.load).",
+            f"load={load!r}",
+        )
     root = existing(path)
     if not os.path.isdir(root):
         raise SourceError(f"{root} is a file. folder(...) wants the folder that it is in.")
@@ -72,7 +79,12 @@ class Folder:
         return len(self._names)
 
     def __getitem__(self, index: int) -> Any:
-        return self._load(self.path(index))
+        path = self.path(index)
+        try:
+            return self._load(path)
+        except Exception as error:  # few functions say which file they could not read
+            error.add_note(f"{path} was being loaded.")
+            raise
 
     def path(self, index: int) -> Path:
         """Return the path of a sample's file."""

@@ -68,7 +68,7 @@ def open_file(path: str) -> Any:
     try:
         return h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
-        if os.path.isfile(path) and not h5py.is_hdf5(path):
+        if not h5py.is_hdf5(path) or "truncated" in str(error):
             raise SourceError(f"{path} is no HDF5 file, or it is cut off ({error}).") from error
         raise SourceError(
             f"{path} cannot be opened for reading ({error}). If it is open for writing, here or in "
@@ -84,7 +84,10 @@ def of_group(group: Any, keys: Keys = None) -> RowReader:
     h5py = library("h5py", "HDF5")
 
     def is_dataset(name: str) -> bool:
-        return group.get(name, getclass=True) is h5py.Dataset
+        try:
+            return group.get(name, getclass=True) is h5py.Dataset
+        except (RuntimeError, OSError, KeyError):  # a link to what is not there any more
+            return False
 
     names = list(filter(is_dataset, group))
     if keys is not None:  # those inside of groups have to be named

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from fastfeed.errors import SourceError, gib
-from fastfeed.files.columns import Array, Keys, existing, pick
+from fastfeed.errors import ArgumentError, SourceError, gib
+from fastfeed.files.columns import Array, Keys, existing, pick, require_rows
 from fastfeed.structure import Tree, map_leaves
 
 LOCAL_HEADER_BYTES = 30
@@ -38,9 +38,18 @@ def npy(path: str | os.PathLike[str] | Tree) -> Tree:
     Raises
     ------
     SourceError
-        If there is no such file, or it cannot be mapped: it holds Python objects, or its rows are
-        not contiguous (Fortran order).
+        If there is no such file, or it cannot be mapped: it holds Python objects or no rows, or its
+        rows are not contiguous (Fortran order).
+    ArgumentError
+        If it is a list of paths.
     """
+    if isinstance(path, list):
+        raise ArgumentError(
+            "npy maps one file, or those of a tuple or dict side by side, as x and y of a sample. "
+            "Files that go on one behind the other have to be joined once (numpy.concatenate); "
+            "files that are a sample each are read by folder(path, numpy.load, '*.npy').",
+            f"a list of {len(path)}",
+        )
     return map_leaves(map_file, path)
 
 
@@ -49,11 +58,12 @@ def map_file(path: str | os.PathLike[str]) -> Array:
     absolute = existing(path)
     try:
         mapped = np.load(absolute, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
+    except (ValueError, EOFError, OSError) as error:
         raise unreadable(absolute, "numpy.save", error) from error
     if not isinstance(mapped, np.ndarray):
         mapped.close()
         raise SourceError(f"{absolute} is no .npy file but an archive of several: use npz(...).")
+    require_rows(mapped.shape, absolute)
     if not mapped.flags.c_contiguous:
         raise SourceError(
             f"{absolute} is in Fortran order: the values of a row are spread over the whole file, "
@@ -95,7 +105,7 @@ def npz(path: str | os.PathLike[str], keys: Keys = None) -> Tree:
     Raises
     ------
     SourceError
-        If there is no such file or array, or it holds Python objects.
+        If there is no such file or array, or it holds Python objects or no rows.
     """
     absolute = existing(path)
     try:
@@ -122,24 +132,25 @@ def npz(path: str | os.PathLike[str], keys: Keys = None) -> Tree:
 
 def member(path: str, info: zipfile.ZipInfo, loaded: dict[str, int]) -> Array:
     """Map one array; where that cannot be, load it and note its bytes in `loaded`."""
+    name = info.filename.removesuffix(".npy")
     mapped = map_member(path, info) if info.compress_type == zipfile.ZIP_STORED else None
     if mapped is not None:
         return mapped
-    name = info.filename.removesuffix(".npy")
     with np.load(path, allow_pickle=False) as archive:
-        array: Array = np.ascontiguousarray(archive[name])
+        array: Array = archive[name]
+    require_rows(array.shape, f"{name} of {path}")
     loaded[name] = array.nbytes
-    return array
+    return np.ascontiguousarray(array)
 
 
 def map_member(path: str, info: zipfile.ZipInfo) -> Array | None:
-    """Map an array that is stored as it is; None if its rows are not contiguous, or not bytes."""
+    """Map an array that is stored as it is; None if it has no contiguous rows of bytes."""
     with open(path, "rb") as file:
         file.seek(info.header_offset)
         name_bytes, extra_bytes = struct.unpack("<26xHH", file.read(LOCAL_HEADER_BYTES))
         file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
         shape, fortran, dtype = read_header(file)
-        if fortran or dtype.hasobject or 0 in shape:
+        if fortran or dtype.hasobject or not shape or 0 in shape:
             return None
         return np.memmap(path, dtype, "r", file.tell(), shape)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastfeed.errors import SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.arrow_values import as_numpy, by_part, ragged, require_numeric
 from fastfeed.files.columns import (
     Array,
@@ -56,12 +56,22 @@ def parquet(
     SourceError
         If there is no such file or column, the files differ in their columns, a column holds texts
         or missing values (null), or lists that differ in length.
+    ArgumentError
+        If `keep_bytes` is no number of bytes, or what should be a path is none.
     LibraryMissing
         pyarrow is not installed.
     """
-    found = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    found: list[Any] = [paths]
+    if not isinstance(paths, (str, bytes, os.PathLike)) and not hasattr(paths, "read"):
+        found = list(paths)
     if not found:
         raise SourceError("parquet needs one path at least. Received: an empty list.")
+    if not hasattr(keep_bytes, "__index__") or keep_bytes < 0:
+        raise ArgumentError(
+            "keep_bytes is a number of bytes: what each worker may keep decoded, for example "
+            "1 << 30.",
+            f"keep_bytes={keep_bytes!r}",
+        )
     return ParquetReader([existing(path) for path in found], columns, keep_bytes)
 
 
@@ -125,7 +135,12 @@ class ParquetReader(RowReader):
     def read(self, rows: Rows) -> None:
         """Copy rows, row group by row group."""
         for part, places in by_part(self._starts, rows.index):
-            group = self._decoded.get(part, self._decode)
+            try:
+                group = self._decoded.get(part, self._decode)
+            except Exception as error:  # pyarrow does not say which file is damaged
+                file, number, _ = self._groups[part]
+                error.add_note(f"Row group {number} of {self._paths[file]} was being read.")
+                raise
             inside = rows.index[places] - self._starts[part]
             for name, out in zip(leaves(self._names), leaves(rows.out), strict=True):
                 out[places] = group[name][inside]

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from fastfeed.errors import SourceError
-from fastfeed.files.arrow_tables import of_table
+from fastfeed.files.arrow_tables import arrow
 from fastfeed.files.columns import ArrayColumn, Column, ColumnReader
 from fastfeed.files.hdf5_files import HDF5Column, of_group
 from fastfeed.files.huggingface import of_dataset
@@ -28,30 +28,70 @@ def reader_of(source: Any) -> Any | None:
     Raises
     ------
     SourceError
-        If workers could not read it.
+        If workers could not read it, or its items are no samples.
     """
     if is_a(source, "h5py", "Group"):  # a file is one too
         return of_group(source)
     if is_a(source, "zarr", "Group"):
         return of_node(source)
-    if is_a(source, "pyarrow", "Table"):
-        return of_table(source)
+    if is_a(source, "pyarrow", "Table") or is_a(source, "pyarrow", "RecordBatch"):
+        return arrow(source)
     if is_a(source, "datasets.arrow_dataset", "Dataset"):
         return of_dataset(source)
-    if is_a(source, "datasets.dataset_dict", "DatasetDict"):
+    if isinstance(source, dict) and type(source).__module__ == "datasets.dataset_dict":
         raise SourceError(
-            f"A DatasetDict holds one dataset for each split. Choose one of {list(source)}, for "
-            f"example dataset[{next(iter(source), 'train')!r}]."
+            f"The {type(source).__name__} holds one dataset for each split. Choose one of "
+            f"{list(source)}, for example dataset[{next(iter(source), 'train')!r}]."
         )
+    if not is_a(source, "datasets.arrow_dataset", "Column"):  # one alone is a list of samples
+        refuse_columns(source)
     if is_tree_with_files(source):
         return ColumnReader(map_leaves(column_of, source))
     return None
 
 
+FRAME = "Pass its columns as arrays: {name: frame[name].to_numpy() for name in frame}."
+COLUMN = "Pass the table with fastfeed.files.arrow(table, columns), or column.to_numpy()."
+DATASET = "Pass the dataset, with the columns wanted: dataset.select_columns([...])."
+ARCHIVE = "Pass its path: fastfeed.files.npz(path, keys)."
+CURES = {
+    ("pandas", "DataFrame"): FRAME,
+    ("polars", "DataFrame"): FRAME,
+    ("pyarrow", "ChunkedArray"): COLUMN,
+    ("pyarrow", "Array"): COLUMN,
+    ("datasets.arrow_dataset", "Column"): DATASET,
+    ("numpy.lib.npyio", "NpzFile"): ARCHIVE,
+}
+"""What has a length and items that are no samples, and how it is fed."""
+
+
+def refuse_columns(source: Any) -> None:
+    """Refuse an object whose items are columns or single values, also in a tuple or dict.
+
+    Raises
+    ------
+    SourceError
+        With what to pass in its place.
+    """
+    known = tuple(kind for kind in (class_of(*name) for name in CURES) if kind)
+    for value in leaves(source) if isinstance(source, (tuple, dict)) else [source]:
+        if isinstance(value, known):
+            module, name = next(names for names in CURES if is_a(value, *names))
+            raise SourceError(
+                f"The items of a {module}.{name} are no samples. {CURES[module, name]}"
+            )
+
+
 def is_a(value: Any, module: str, name: str) -> bool:
     """Tell whether a value is an object of a library's class."""
+    kind = class_of(module, name)
+    return kind is not None and isinstance(value, kind)
+
+
+def class_of(module: str, name: str) -> type | None:
+    """Return a library's class; None if the library is not imported."""
     kind = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(value, kind)
+    return kind if isinstance(kind, type) else None
 
 
 def is_tree_with_files(source: Any) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.columns import library
 
+Path = str | os.PathLike[str]
+
 
 def webdataset(
-    urls: str | Sequence[str],
+    urls: Path | Sequence[Path],
     keys: Sequence[str],
     *,
     decode: str | Sequence[Any] = (),
@@ -27,7 +30,7 @@ def webdataset(
 
     Parameters
     ----------
-    urls : str or list of str
+    urls : str, path or list of them
         Paths or URLs of tar files; in a text, braces stand for several:
         ``"train-{000..127}.tar"``.
     keys : sequence of str
@@ -50,24 +53,33 @@ def webdataset(
     Raises
     ------
     SourceError
-        If a local file is not there; in a worker, if there are fewer shards than ranks.
+        If a local file is not there; in a worker, if there are fewer shards than ranks, a shard
+        cannot be read, or a sample has none of the files that a key names.
     ArgumentError
-        If `keys` is empty, or `shuffle` is negative.
+        If `keys` are no endings, `shuffle` is no number of samples, or `map` no function.
     LibraryMissing
         webdataset is not installed.
     """
     wds = library("webdataset", "A tar shard")
-    if isinstance(urls, str):
-        urls = wds.shardlists.expand_urls(urls)
-    if isinstance(keys, str) or not len(keys):
+    listed: Sequence[Path]
+    if isinstance(urls, (str, os.PathLike)):
+        listed = wds.shardlists.expand_urls(os.fspath(urls))
+    else:
+        listed = urls
+    if isinstance(keys, (str, dict)) or not len(keys):
         raise ArgumentError(
             "keys are the endings of the files that make a sample: keys=('jpg', 'cls').",
             repr(keys),
         )
-    if shuffle < 0:
-        raise ArgumentError("shuffle is a number of samples, or 0.", f"shuffle={shuffle}")
+    if isinstance(shuffle, bool) or not hasattr(shuffle, "__index__") or shuffle < 0:
+        raise ArgumentError(
+            "shuffle is the number of samples to draw from, for example 1000, or 0.",
+            f"shuffle={shuffle!r}",
+        )
+    if map is not None and not callable(map):
+        raise ArgumentError("map is a function that gets a decoded sample.", f"map={map!r}")
     decode = (decode,) if isinstance(decode, str) else tuple(decode)
-    return TarShards(checked([os.fspath(url) for url in urls]), tuple(keys), decode, map, shuffle)
+    return TarShards(checked([os.fspath(url) for url in listed]), tuple(keys), decode, map, shuffle)
 
 
 def checked(urls: list[str]) -> list[str]:
@@ -84,7 +96,11 @@ def checked(urls: list[str]) -> list[str]:
     for url in urls:
         is_local = "://" not in url and not url.startswith("pipe:")
         if is_local and not os.path.isfile(url):
-            raise SourceError(f"There is no tar shard {os.path.abspath(url)}. Check the urls.")
+            raise SourceError(
+                f"There is no tar shard {os.path.abspath(url)}. Check the urls. Braces stand for "
+                "several, as in 'train-{000..127}.tar'; stars do not: pass "
+                "sorted(pathlib.Path(...).glob('*.tar'))."
+            )
         found.append(os.path.abspath(url) if is_local else url)
     return found
 
@@ -122,7 +138,7 @@ class TarShards:
             )
         mine = self._urls[shard::num_shards]
         wds = without_torch() if self._is_sent else library("webdataset", "A tar shard")
-        stages = [wds.tarfile_to_samples(), wds.decode(*self._decode), wds.to_tuple(*self._keys)]
+        stages = [wds.tarfile_to_samples(), wds.decode(*self._decode), wds.map(self._chosen)]
         if self._shuffle:
             # A worker's global numbers are seeded from (seed, epoch, item): so are these.
             numbers = random.Random(random.getrandbits(64))
@@ -130,7 +146,47 @@ class TarShards:
             stages.insert(1, wds.shuffle(self._shuffle, initial=self._shuffle, rng=numbers))
         if self._map is not None:
             stages.append(wds.map(self._map))
-        return iter(wds.DataPipeline(wds.SimpleShardList(mine), *stages))
+        return readable(wds.DataPipeline(wds.SimpleShardList(mine), *stages))
+
+    def _chosen(self, sample: dict[str, Any]) -> tuple[Any, ...]:
+        """Return a sample's files in the order of the keys."""
+        return tuple(sample[ending_of(sample, key)] for key in self._keys)
+
+
+def ending_of(sample: dict[str, Any], key: str) -> str:
+    """Return the ending, of those that a key names, that the sample has.
+
+    Raises
+    ------
+    SourceError
+        If it has none of them.
+    """
+    for ending in key.split(";"):
+        if ending in sample:
+            return ending
+    endings = ", ".join(name for name in sample if not name.startswith("__"))
+    raise SourceError(
+        f"The sample {sample['__key__']!r} of {sample['__url__']} has no file that ends in "
+        f"{key!r}. It has: {endings or 'nothing'}. Choose keys that every sample has, or write the "
+        "shards without those that are incomplete."
+    )
+
+
+def readable(samples: Iterable[Any]) -> Iterator[Any]:
+    """Yield the samples; say of a shard that cannot be read what it is, so that it can be pickled.
+
+    Raises
+    ------
+    SourceError
+        If it is no tar file, or is cut off.
+    """
+    try:
+        yield from samples
+    except tarfile.TarError as error:  # its arguments: why, the open file, its URL
+        raise SourceError(
+            f"{error.args[-1]} is no tar file, or it is cut off ({error.args[0]}). Write or fetch "
+            "it anew."
+        ) from error
 
 
 def without_torch() -> Any:

@@ -18,6 +18,7 @@ from fastfeed.files.columns import (
     library,
     pick,
     read_sorted,
+    require_unchanged,
     state_of,
 )
 from fastfeed.sources.rows import RowReader
@@ -56,7 +57,10 @@ def zarr(path: str | os.PathLike[str], keys: Keys = None) -> RowReader:
     try:
         node = package.open(absolute, mode="r")
     except (OSError, ValueError) as error:
-        raise SourceError(f"{absolute} is no Zarr store ({error}).") from error
+        raise SourceError(
+            f"{absolute} is no Zarr store ({error}). One that is no folder is opened before it is "
+            "passed: zarr.open(zarr.storage.ZipStore(path, mode='r'))."
+        ) from error
     return of_node(node, keys)
 
 
@@ -81,18 +85,27 @@ def place_of(node: Any) -> str:
 
 
 class ZarrColumn(Column):
-    """One array; it is pickled as the address of its store and what it holds."""
+    """One array; it is pickled as the address of its store and what it holds.
+
+    Raises
+    ------
+    SourceError
+        If its folder is not there.
+    """
 
     def __init__(self, array: Any) -> None:
         self._array = array
         name = f"The Zarr array {place_of(array)}"
         super().__init__(name, array.shape, fixed_size(array.dtype, name))
+        self._states = {path: state_of(path) for path in own_files(array, name)}
 
     def open(self) -> None:
         """Nothing is open between two reads."""
 
     def read(self, index: Indices, out: Array) -> None:
         """Read rows in ascending order, each chunk once."""
+        for path, state in self._states.items():  # what is removed would be read as zeros
+            require_unchanged(path, state)
         read_sorted(self._read_ascending, index, out)
 
     def _read_ascending(self, index: Indices, out: Array) -> None:
@@ -104,7 +117,24 @@ class ZarrColumn(Column):
 
     def fingerprint(self) -> str:
         """Name the store and what it holds; where it is a folder, with the array's own file."""
-        store = self._array.store
-        folder = Path(str(getattr(store, "root", getattr(store, "path", ""))), self._array.path)
-        states = [state_of(str(folder / name)) for name in METADATA if (folder / name).is_file()]
-        return f"{self.name} {self.shape} {self.dtype} {states}"
+        return f"{self.name} {self.shape} {self.dtype} {list(self._states.values())}"
+
+
+def own_files(array: Any, name: str) -> list[str]:
+    """Return the paths of an array's metadata, if it lies in a local folder.
+
+    Raises
+    ------
+    SourceError
+        If they are not there.
+    """
+    root = getattr(array.store, "root", None)
+    folder = Path(str(root or getattr(array.store, "path", "")), array.path)
+    found = [str(folder / file) for file in METADATA if (folder / file).is_file()]
+    if root is not None and not found:
+        raise SourceError(
+            f"{name} is not in {folder.absolute()}, from where it would be read as zeros. If it "
+            "was opened by a relative path and the working directory is another one now, open it "
+            "by an absolute path."
+        )
+    return found

@@ -16,7 +16,7 @@ import pytest
 from unit_files import ORDERS, read, read_here
 from unit_sources import fed, same
 
-from fastfeed.errors import SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files import arrow, parquet
 from fastfeed.files.parquet_files import ParquetReader, RowGroups
 from fastfeed.files.recognise import reader_of
@@ -156,6 +156,31 @@ def test_columns_of_tables_in_memory_that_cannot_be_a_batch(values: Any, words: 
         fed(arrow(pa.table({"c": values})), batch_size=2)
 
 
+def test_what_the_error_proposes_makes_numbers() -> None:
+    names = pa.chunked_array([["b", "a", "b"], ["c"]])
+    for column in (names, names.dictionary_encode()):
+        with pytest.raises(
+            SourceError, match=r"column\.dictionary_encode\(\)\.combine_chunks\(\)\.i"
+        ):
+            arrow(pa.table({"c": column}))
+        codes = column.dictionary_encode().combine_chunks().indices
+        (batch,) = fed(pa.table({"c": codes}), batch_size=4, workers=0)
+        assert batch["c"].tolist() == [0, 1, 0, 2]
+
+
+def test_a_record_batch_is_a_table() -> None:
+    rows = table().combine_chunks().to_batches()[0]
+    (batch,) = fed(rows, batch_size=10, workers=0)
+    assert same(batch, EXPECTED)
+    assert same(arrow(rows, "x"), X)
+
+
+@pytest.mark.parametrize("wrong", [[1], None, {"x": X}], ids=["list", "None", "dict"])
+def test_what_is_neither_a_table_nor_a_path(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"path of one file.*Received: a "):
+        arrow(wrong)
+
+
 @each_format
 def test_files_that_cannot_be_read(tmp_path: Path, write: Write, read_file: Any) -> None:
     path = tmp_path / "a"
@@ -207,6 +232,26 @@ def test_parquet_files_that_differ(tmp_path: Path) -> None:
         parquet([tmp_path / "a", tmp_path / "c"], "x")
     with pytest.raises(SourceError, match="one path at least"):
         parquet([])
+
+
+@pytest.mark.parametrize("keep_bytes", [None, -1, "1 GB"])
+def test_bytes_to_be_kept_that_are_no_number(tmp_path: Path, keep_bytes: Any) -> None:
+    write_parquet(table(), tmp_path / "a")
+    with pytest.raises(
+        ArgumentError, match=rf"number of bytes.*Received: keep_bytes={keep_bytes!r}"
+    ):
+        parquet(tmp_path / "a", keep_bytes=keep_bytes)
+
+
+def test_an_error_says_which_row_group_was_being_read(tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, last in zip(paths, (1.0, None), strict=True):
+        pyarrow.parquet.write_table(pa.table({"x": [0.0, 1, 2, last]}), path, row_group_size=2)
+    with pytest.raises(SourceError, match="missing values") as caught:
+        read(parquet(paths), [7])
+    assert caught.value.__notes__ == [f"Row group 1 of {paths[1]} was being read."]
+    with paths[0].open("rb") as file, pytest.raises(ArgumentError, match="a BufferedReader"):
+        parquet(file)
 
 
 def test_row_groups_are_decoded_once_while_they_fit_in(tmp_path: Path) -> None:

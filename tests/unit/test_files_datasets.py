@@ -156,6 +156,16 @@ def test_a_dict_of_splits_asks_for_one(dataset: datasets.Dataset) -> None:
     splits = dataset.train_test_split(0.5)
     with pytest.raises(SourceError, match=r"one of \['train', 'test'\].*dataset\['train'\]"):
         fed(splits, batch_size=2, workers=0)
+    streamed = datasets.IterableDatasetDict({"a": dataset.to_iterable_dataset()})
+    with pytest.raises(SourceError, match=r"The IterableDatasetDict holds .*dataset\['a'\]"):
+        fed(streamed, batch_size=2, workers=0)
+
+
+def test_one_column_is_samples_and_several_are_no_tuple_of_them(dataset: datasets.Dataset) -> None:
+    given = fed(dataset["y"], batch_size=4, workers=0)
+    assert np.array_equal(np.concatenate(given), Y)
+    with pytest.raises(SourceError, match=r"Column are no samples.*select_columns"):
+        fed((dataset["x"], dataset["y"]), batch_size=4, workers=0)
 
 
 def test_a_streamed_dataset_comes_in_its_order(dataset: datasets.Dataset) -> None:

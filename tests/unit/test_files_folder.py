@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from unit_sources import fed, same
 
-from fastfeed.errors import SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files import folder
 
 VALUES = {"b.npy": 1, "a.npy": 0, "inner/c.npy": 2, "inner/deep/ü.npy": 3}
@@ -49,6 +49,18 @@ def test_a_million_names_are_one_array(path: Path) -> None:
     assert len(pickle.dumps(source, 5, buffer_callback=buffers.append)) < 1000
     assert [len(buffer.raw()) for buffer in buffers] == [11_000_000]
     assert source.path(999_999).name == "0999999.npy"
+
+
+def test_an_error_says_which_file_was_being_loaded(path: Path) -> None:
+    (path / "b.npy").write_bytes(b"")
+    with pytest.raises(EOFError) as caught:
+        fed(folder(path, load, "*.npy"), batch_size=2, workers=0)
+    assert f"{path / 'b.npy'} was being loaded." in caught.value.__notes__
+
+
+def test_arguments_in_the_wrong_order(path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"numpy\.load\).*Received: load='\*\.npy'"):
+        folder(path, "*.npy", load)
 
 
 def test_folders_without_files(path: Path) -> None:

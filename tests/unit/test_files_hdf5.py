@@ -14,7 +14,7 @@ import pytest
 from unit_files import ORDERS, read
 from unit_sources import fed, same
 
-from fastfeed.errors import SourceError, SourceNotPicklable
+from fastfeed.errors import ArgumentError, SourceError, SourceNotPicklable
 from fastfeed.files import LibraryMissing, hdf5, hdf5_files
 from fastfeed.files.recognise import reader_of
 
@@ -119,6 +119,29 @@ def test_datasets_without_rows_of_bytes(tmp_path: Path, values: Any, words: str)
         hdf5(tmp_path / "a.h5", "x")
 
 
+def test_links_that_lead_nowhere_are_no_datasets(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["soft"] = h5py.SoftLink("/removed")
+        file["outside"] = h5py.ExternalLink("removed.h5", "/x")
+    assert sorted(read(hdf5(path), [5])) == sorted(WAYS)
+    for name in ("soft", "outside"):
+        with pytest.raises(SourceError, match=rf"a\.h5 has no '{name}'"):
+            hdf5(path, name)
+
+
+def test_an_error_of_the_library_says_what_was_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        chunk = file.create_dataset("x", data=X, chunks=X.shape, compression="gzip").id
+        place = chunk.get_chunk_info(0).byte_offset
+    with path.open("r+b") as damaged:
+        damaged.seek(place)
+        damaged.write(b"damaged")
+    with pytest.raises(OSError, match="filter") as caught:
+        fed(hdf5(path, "x"), batch_size=2, workers=1)
+    assert f"{path}/x was being read." in caught.value.__notes__
+
+
 def test_lengths_that_differ(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["short"] = X[:7]
@@ -135,6 +158,11 @@ def test_files_that_cannot_be_opened(path: Path) -> None:
     other.write_text("no file of this kind")
     with pytest.raises(SourceError, match=r"text\.h5 is no HDF5 file"):
         hdf5(other)
+    other.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SourceError, match=r"text\.h5 is no HDF5 file, or it is cut off.*truncated"):
+        hdf5(other)
+    with pytest.raises(ArgumentError, match=r"path of one file.*Received: a list"):
+        hdf5([path, path])
     with h5py.File(path, "r+"), pytest.raises(SourceError, match=r"open for writing.*Close it"):
         hdf5(path)
     with path.open() as writer:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from unit_sources import fed, same
 
-from fastfeed.errors import SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files import npy, npz
 from fastfeed.sources.arrays import contiguous
 
@@ -116,6 +116,8 @@ def write_archive(path: Path) -> None:
         (write_text, "is no file of numpy.save, or it is cut off"),
         (write_half, "is no file of numpy.save, or it is cut off"),
         (write_archive, "use npz"),
+        (lambda path: path.write_bytes(b""), "is no file of numpy.save, or it is cut off"),
+        (lambda path: np.save(path, 3.0), r"has no rows: its shape is \(\)"),
         (lambda path: None, "There is no .*x.npy"),
     ],
 )
@@ -152,5 +154,31 @@ def test_arrays_that_differ_in_length_are_named(tmp_path: Path) -> None:
 
 def test_an_empty_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X[:0])
-    with pytest.raises(SourceError, match="at least 1"):
-        fed(npy(tmp_path / "x.npy"), batch_size=4)
+    np.savez(tmp_path / "a.npz", x=X, none=X[:0], number=3)
+    with pytest.raises(SourceError, match=r"x\.npy has no rows: its shape is \(0, 3\)"):
+        npy(tmp_path / "x.npy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, shape in (("none", r"\(0, 3\)"), ("number", r"\(\)")):
+            with pytest.raises(SourceError, match=rf"{name} of .*a\.npz has no rows.*{shape}"):
+                npz(tmp_path / "a.npz", ("x", name))
+
+
+def test_several_files_are_a_tuple_never_a_list(tmp_path: Path) -> None:
+    """A list would be taken for samples: each file for one of them."""
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(ArgumentError, match=r"side by side.*concatenate.*Received: a list of 2"):
+        npy([tmp_path / "x.npy", tmp_path / "x.npy"])
+    with (tmp_path / "x.npy").open("rb") as file:
+        for wrong in (file, None):
+            with pytest.raises(ArgumentError, match=r"path of one file.*Received: a "):
+                npy(wrong)
+
+
+def test_an_open_archive_is_no_source(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=X)
+    with (
+        np.load(tmp_path / "a.npz") as archive,
+        pytest.raises(SourceError, match=r"NpzFile are no samples.*files\.npz\(path, keys\)"),
+    ):
+        fed(archive, batch_size=2, workers=0)

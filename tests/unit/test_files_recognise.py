@@ -9,9 +9,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas
+import pyarrow as pa
 import pytest
 import zarr
 
+from fastfeed.errors import SourceError
 from fastfeed.files.recognise import reader_of
 
 assert h5py and zarr  # imported: their objects are looked for
@@ -53,6 +56,27 @@ class Dataset:
 )
 def test_other_sources_are_left_alone(source: Any) -> None:
     assert reader_of(source) is None
+
+
+@pytest.mark.parametrize("pack", [lambda v: v, lambda v: (v, X), lambda v: {"a": (X, v)}])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            pandas.DataFrame({0: [1, 2, 3]}),
+            r"a pandas\.DataFrame are no samples.*\.to_numpy\(\) for",
+        ),
+        (
+            pa.chunked_array([[1, 2, 3]]),
+            r"a pyarrow\.ChunkedArray are .*files\.arrow\(table, columns",
+        ),
+        (pa.array([1, 2, 3]), r"a pyarrow\.Array are no samples.*column\.to_numpy"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_columns_are_no_samples(source: Any, words: str, pack: Any) -> None:
+    with pytest.raises(SourceError, match=words):
+        reader_of(pack(source))
 
 
 def test_no_library_is_imported_for_that() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -120,6 +121,19 @@ def test_a_resumed_epoch_goes_on_where_it_was_left(urls: str) -> None:
         assert [batch[0].item() for batch in resumed] == whole[1][4:]
 
 
+def test_one_path_and_compressed_shards(urls: str) -> None:
+    path = Path(urls).with_name("2.tar")
+    assert [number for (number,) in webdataset(path, ["cls"])(0, 1)] == [4, 5]
+    compressed = path.with_suffix(".tar.gz")
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    assert [number for (number,) in webdataset(compressed, ["cls"])(0, 1)] == [4, 5]
+
+
+def test_a_stream_is_shuffled_where_it_is_made(urls: str) -> None:
+    with pytest.raises(ArgumentError, match=r"webdataset\(\.\.\., shuffle=1000\)"):
+        fed(webdataset(urls, ["cls"]), batch_size=2, workers=0, shuffle=True)
+
+
 def test_shards_are_found_from_another_folder(urls: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(urls).parent)
     shards = webdataset([Path("1.tar"), "0.tar"], ["cls"])
@@ -134,7 +148,11 @@ def test_shards_are_found_from_another_folder(urls: str, monkeypatch: pytest.Mon
         ({"urls": []}, SourceError, "the list of urls is empty"),
         ({"keys": "cls"}, ArgumentError, r"keys=\('jpg', 'cls'\).*Received: 'cls'"),
         ({"keys": ()}, ArgumentError, r"Received: \(\)"),
+        ({"keys": {"x": "cls"}}, ArgumentError, r"Received: \{'x': 'cls'\}"),
         ({"shuffle": -1}, ArgumentError, "Received: shuffle=-1"),
+        ({"shuffle": True}, ArgumentError, "for example 1000.*Received: shuffle=True"),
+        ({"map": 5}, ArgumentError, "is a function.*Received: map=5"),
+        ({"urls": "*.tar"}, SourceError, r"stars do not: pass sorted\(.*glob"),
     ],
 )
 def test_bad_arguments(urls: str, change: dict[str, Any], error: type, words: str) -> None:
@@ -143,9 +161,11 @@ def test_bad_arguments(urls: str, change: dict[str, Any], error: type, words: st
 
 
 def test_a_shard_that_is_no_tar_file_and_a_missing_part_are_named(urls: str) -> None:
-    with pytest.raises(ValueError, match="didn't find"):
-        list(webdataset(urls, ["jpg"])(0, 1))
+    words = r"The sample 'sample0' of .*0\.tar has no file that ends in 'jpg;npy'.*It has: png, cls"
+    with pytest.raises(SourceError, match=words):
+        list(webdataset(urls, ["cls", "jpg;npy"])(0, 1))
     path = Path(urls).with_name("1.tar")
-    path.write_text("no tar file")
-    with pytest.raises(tarfile.ReadError, match=r"1\.tar"):
-        numbers(urls)
+    for content in (b"no tar file", path.read_bytes()[:700], b""):
+        path.write_bytes(content)
+        with pytest.raises(SourceError, match=r"1\.tar is no tar file, or it is cut off.*anew"):
+            fed(webdataset(urls, ["cls"]), batch_size=2, workers=int(not content))

@@ -92,3 +92,33 @@ def test_the_fingerprint_is_of_the_array(path: Path) -> None:
     assert zarr(path, "y").fingerprint() != first
     package.create_array(path / "x", data=X, overwrite=True)
     assert zarr(path, "x").fingerprint() != first
+
+
+def test_a_store_that_is_gone_is_not_read_as_zeros(path: Path) -> None:
+    """To the library a missing chunk is one that holds nothing but the fill value."""
+    reader = zarr(path, "x")
+    path.rename(path.with_name("moved.zarr"))
+    with pytest.raises(SourceError, match=r"x/zarr\.json was written or removed after"):
+        read(reader, [3])
+
+
+def test_an_open_array_with_a_relative_path_in_another_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    array = package.open_array("a.zarr/x", mode="r")
+    assert same(read(reader_of(array), [3]), X[[3]])
+    monkeypatch.chdir("/")
+    with pytest.raises(SourceError, match=r"is not in /a\.zarr/x, .*zeros.*absolute path"):
+        reader_of(array)
+
+
+def test_a_store_in_a_zip_file_is_passed_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with package.storage.ZipStore(path, mode="w") as store:
+        package.create_array(store, name="x", data=X)
+    with pytest.raises(SourceError, match=r"no Zarr store.*zarr\.open\(zarr\.storage\.ZipStore"):
+        zarr(path, "x")
+    with package.storage.ZipStore(path, mode="r") as store:
+        group = package.open(store)
+        assert same(read(reader_of(group), [3, 1]), {"x": X[[3, 1]]})
