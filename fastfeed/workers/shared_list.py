@@ -13,6 +13,7 @@ import array
 import itertools
 import marshal
 import operator
+import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, MutableSequence
 from typing import Any, NamedTuple, SupportsIndex
@@ -128,6 +129,13 @@ class SharedList(MutableSequence[Any]):
             raise IndexError("list index out of range")
         return self._at(index)
 
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        """Return the index of the first element that is equal."""
+        try:
+            return super().index(value, start, stop)
+        except ValueError:
+            raise ValueError(f"{value!r} is not in list") from None
+
     def copy(self) -> list[Any]:
         """Return a list."""
         return list(self)
@@ -140,16 +148,16 @@ class SharedList(MutableSequence[Any]):
     __hash__ = None  # type: ignore[assignment]
 
     def __lt__(self, other: Any) -> bool:
-        return self.copy() < list(other)
+        return bool(self.copy() < plain(other))
 
     def __gt__(self, other: Any) -> bool:
-        return self.copy() > list(other)
+        return bool(self.copy() > plain(other))
 
     def __le__(self, other: Any) -> bool:
-        return self.copy() <= list(other)
+        return bool(self.copy() <= plain(other))
 
     def __ge__(self, other: Any) -> bool:
-        return self.copy() >= list(other)
+        return bool(self.copy() >= plain(other))
 
     def __add__(self, other: Any) -> list[Any]:
         return self.copy() + as_list(other)
@@ -186,7 +194,8 @@ class SharedList(MutableSequence[Any]):
 
     def extend(self, values: Iterable[Any]) -> None:
         """Append elements."""
-        self._make_own().extend(values)
+        own = self._make_own()
+        own.extend(own if values is self else values)  # or they would never end
 
     def reverse(self) -> None:
         """Turn the order round."""
@@ -195,6 +204,11 @@ class SharedList(MutableSequence[Any]):
     def sort(self, *, key: Any = None, reverse: bool = False) -> None:
         """Sort in place."""
         self._make_own().sort(key=key, reverse=reverse)
+
+
+def plain(value: Any) -> Any:
+    """Return a list for a shared one, and anything else as it is."""
+    return value.copy() if isinstance(value, SharedList) else value
 
 
 def as_list(value: Any) -> list[Any]:

@@ -130,6 +130,8 @@ QUESTIONS: list[Callable[[Any, slice, int], Any]] = [
     lambda x, part, i: [*map(repr, x)] < [*map(repr, x)],
     lambda x, part, i: x <= list(x),
     lambda x, part, i: x > list(x),
+    lambda x, part, i: x < tuple(x),
+    lambda x, part, i: x.index(x[-1], i),
     lambda x, part, i: x.copy(),
     lambda x, part, i: bool(x),
     lambda x, part, i: hash(x),
@@ -157,11 +159,18 @@ def test_an_index_out_of_range_is_told_as_of_a_list() -> None:
             shared(values)[-3]
 
 
+def test_what_is_not_in_it_is_told_as_of_a_list() -> None:
+    for values in ([1, 2], ["a", "b"]):
+        with pytest.raises(ValueError, match=r"'c' is not in list"):
+            shared(values).index("c")
+
+
 # -- changes --------------------------------------------------------------------------------
 
 CHANGES: list[Callable[[Any], Any]] = [
     lambda x: x.append("new"),
     lambda x: x.extend([1, 2]),
+    lambda x: x.extend(x),
     lambda x: x.insert(1, "new"),
     lambda x: x.pop(),
     lambda x: x.pop(0),
