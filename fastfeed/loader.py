@@ -326,7 +326,18 @@ class Loader(Resumable):
     def diagnose(self, step: Callable[[Any], object], n: int = 100) -> Diagnosis:
         """Run a training step in three ways, and say what its data costs: with a batch from memory
         while workers rest, with the same while they work, and with the loader's batches.
-        `fastfeed.monitor.diagnose.diagnose` describes `step`, a function of a batch, and `n`.
+
+        Parameters
+        ----------
+        step : callable
+            Of one batch. It must wait for its result (``torch.cuda.synchronize``, for example).
+        n : int
+            Steps of each of the three, at least 20.
+
+        Raises
+        ------
+        ArgumentError, FastFeedError
+            An argument is wrong, the source is an iterator; or a loop is going on.
         """
         self._check_open()
         latest = self._latest()
@@ -336,7 +347,18 @@ class Loader(Resumable):
 
     def trace(self, path: str | os.PathLike[str], seconds: float | None = None) -> int:
         """Write what became of the last batches, for https://ui.perfetto.dev; return how many.
-        `fastfeed.monitor.trace.write_trace` describes `path` and `seconds`.
+
+        Parameters
+        ----------
+        path : path
+            Ends with ``.json`` or ``.json.gz``; a file of this name is replaced.
+        seconds : float, optional
+            Only batches that were handed out in the last so many seconds.
+
+        Raises
+        ------
+        ArgumentError, TraceError
+            An argument is wrong, or the file cannot be written.
         """
         return write_trace(self._view(), path, seconds)
 

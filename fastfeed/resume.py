@@ -194,6 +194,11 @@ class Resumable(ABC):
         The ranks, workers, batches ahead and batch size may be others than then. Generators and
         iterators have no positions: the next loop has the batches made again, and drops them.
 
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` has returned.
+
         Raises
         ------
         StateMismatch
