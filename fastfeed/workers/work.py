@@ -73,6 +73,8 @@ class Work:
         except EndOfItems:
             self._ring.publish(claim, END)
         except BaseException as error:
+            if self._writer.is_published:  # Ctrl-C in the calling thread: the batch stays
+                raise
             self._writer.fail(presentable(error, claim.index, claim.epoch))
 
     def _make(self, claim: Claim) -> None:

@@ -38,7 +38,14 @@ class Room(Protocol):
 
 
 class SlotWriter:
-    """Writes one batch after the other; see `fastfeed.sources.base.Writer`."""
+    """Writes one batch after the other; see `fastfeed.sources.base.Writer`.
+
+    Attributes
+    ----------
+    is_published : bool
+        The ticket is no longer ours. Set before it is so, with no call in between that Python
+        could answer a signal after.
+    """
 
     def __init__(self, ring: Ring, room: Room) -> None:
         self._ring = ring
@@ -49,11 +56,12 @@ class SlotWriter:
         self._base = 0
         self._limit = 0
         self._spilled = False
+        self.is_published = False
 
     def start(self, claim: Claim) -> None:
         """Begin with a ticket."""
         self._claim = claim
-        self._spilled = False
+        self.is_published = self._spilled = False
         if claim.segment == NO_SEGMENT:
             self._base = self._limit = 0
         else:
@@ -67,6 +75,7 @@ class SlotWriter:
         """Copy a finished batch into the slot and publish it."""
         like = self._layouts.pattern
         if like and self._limit and like.write(self._memory, self._base, self._limit, batch):
+            self.is_published = True
             self._ring.publish(self._claim, DATA, like.data_bytes, like.note_bytes)
         else:
             self._write_anew(batch)
@@ -134,14 +143,16 @@ class SlotWriter:
     def _publish(
         self, kind: int, data_bytes: int, note: bytes, failed: int = 0, number: int = 0
     ) -> None:
-        if self._base + data_bytes + len(note) > self._limit:
-            self._move(data_bytes, data_bytes + len(note))
+        note_bytes = len(note)
+        if self._base + data_bytes + note_bytes > self._limit:
+            self._move(data_bytes, data_bytes + note_bytes)
         claim = self._claim
         if note and (self._spilled or not claim.part):
             self._memory.copy_in(self._base + data_bytes, note)
         if self._spilled:
             self._room.send_spill(claim.sequence)
-        self._ring.publish(claim, kind, data_bytes, len(note), self._spilled, failed, number)
+        self.is_published = True
+        self._ring.publish(claim, kind, data_bytes, note_bytes, self._spilled, failed, number)
 
     def _move(self, data_bytes: int, needed: int) -> None:
         """The note does not fit, or has no place in the slot: take the arrays along elsewhere."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 
+import numpy as np
 import pytest
 from process_scripts import Script
+
+from fastfeed import Loader
+from fastfeed.workers.writer import SlotWriter
 
 SCRIPT = """
 import time
@@ -115,3 +120,23 @@ def test_a_loop_that_was_interrupted_can_be_started_again(tmp_path):
     script.press_ctrl_c()
     assert script.finish() == 0
     assert script.output.replace("^C", "") == "waiting\ninterrupted\n9\n"
+
+
+def test_ctrl_c_behind_a_batch_that_is_made_already():
+    """The calling thread makes it: there is no other to which the interrupt could come."""
+
+    def press(frame, event, argument):
+        if event == "return" and frame.f_code is SlotWriter.commit.__code__:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    with Loader(np.arange(10), batch_size=2, workers=0) as loader:
+        batches = iter(loader)
+        assert next(batches).tolist() == [0, 1]
+        sys.setprofile(press)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                next(batches)
+        finally:
+            sys.setprofile(None)
+        assert [batch.tolist() for batch in batches] == [[2, 3], [4, 5], [6, 7], [8, 9]]
