@@ -39,7 +39,18 @@ def with_ours(
         all_.insert(0, data_wait_callback(source, callback_class))
     if source.batches_per_epoch is None:
         all_.append(_end_of_data(callback_class, source, epochs))
+    all_ += [_when_restored(callback_class, checkpoint) for checkpoint in checkpoints]
     return all_
+
+
+def _when_restored(callback_class: Any, checkpoint: LoaderCheckpoint) -> Any:
+    """Make a callback that tells the checkpoint when all others have begun the training."""
+
+    class WhenRestored(callback_class):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            checkpoint.on_model_restored()
+
+    return WhenRestored()
 
 
 def _end_of_data(callback_class: Any, source: Epochs, epochs: int) -> Any:

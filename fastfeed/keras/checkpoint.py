@@ -26,7 +26,8 @@ class LoaderCheckpoint(LateCallback):
     model was restored: each state is kept with the step of the optimizer, and the model's step says
     which one goes with it. So it does not matter which of the two files was written last. Put it
     before ``BackupAndRestore`` or ``ModelCheckpoint`` in the list, with the same `save_freq`;
-    `fit_generator` puts it first itself.
+    `fit_generator` puts it first itself. After a training that ended by itself, another one of the
+    same model counts its epochs anew, and goes on with the data.
 
     Parameters
     ----------
@@ -83,11 +84,24 @@ class LoaderCheckpoint(LateCallback):
         """Wait for the first epoch: the model may be restored by a callback behind this one."""
         self._is_first = True
 
+    def on_model_restored(self) -> None:
+        """Leave nothing of a training that was killed when all its batches were trained, and not
+        yet ended: ``BackupAndRestore`` has Keras begin its last epoch again. `fit_generator` calls
+        it behind all callbacks, and Keras then looks at what that one has set.
+        """
+        model, epochs = self.model, self.params["epochs"]  # type: ignore[attr-defined]
+        if getattr(model, "_initial_epoch", None) is None:
+            return
+        saved = read(self._path).get(self._step())
+        if saved is not None and saved["epoch"] >= epochs:
+            model._initial_epoch = epochs
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Before the first one, go on where the model was saved."""
         if self._is_first:
             self._is_first = False
             self._behind = self._restore(self._reading(), epoch)
+            self._stop_at_the_end(epoch + self._behind)  # after one batch: Keras looks then
         self._epoch, self._seen = epoch + self._behind, 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -103,12 +117,18 @@ class LoaderCheckpoint(LateCallback):
         self._be_quiet(False)
         if self._save_freq == "epoch":
             self._save(self._epoch + 1)
-        if self._behind and self._epoch + 1 >= self.params["epochs"]:  # type: ignore[attr-defined]
-            self.model.stop_training = True  # type: ignore[attr-defined]
+        self._stop_at_the_end(self._epoch + 1)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Leave Keras's warnings alone."""
+        """Save: another training of the model goes on here, and counts its epochs anew."""
         self._be_quiet(False)
+        if not self._is_first:
+            self._save(0)
+
+    def _stop_at_the_end(self, epoch: int) -> None:
+        """End the training before this epoch, if Keras counts too few of them to do so itself."""
+        if self._behind and epoch >= self.params["epochs"]:  # type: ignore[attr-defined]
+            self.model.stop_training = True  # type: ignore[attr-defined]
 
     def _is_due(self, batch: int, save_freq: int) -> bool:
         """Count as ``BackupAndRestore`` does, also where it counts one too few: of an epoch's first

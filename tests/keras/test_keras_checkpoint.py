@@ -109,6 +109,25 @@ def test_a_training_goes_on_where_the_model_was_saved(batches, save_freq, most_l
     assert os.listdir(tmp_path) == ["data.json"]  # and nothing half written
 
 
+@pytest.mark.parametrize("save_freq", [1, LENGTH])
+def test_nothing_is_left_after_the_last_batch(save_freq, tmp_path):
+    first = train(tmp_path, LENGTH * EPOCHS, save_freq)
+    assert first == whole()
+    assert train(tmp_path, None, save_freq) == []
+    assert os.listdir(tmp_path) == ["data.json"]  # BackupAndRestore takes it as ended too
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_a_training_that_ended_is_followed_by_another(save_freq, tmp_path):
+    model = built()
+    for _ in range(2):
+        checkpoint = LoaderCheckpoint(tmp_path / "data.json", save_freq=save_freq)
+        options = {"epochs": 2, "verbose": 0, "callbacks": checkpoint}
+        fit_generator(model, Batches(LENGTH), **options)
+    assert model.trained[: LENGTH * EPOCHS] == whole()
+    assert len(model.trained) == LENGTH * 2 * 2
+
+
 @on_tensorflow
 def test_it_is_ended_again_and_again(tmp_path):
     expected = whole()
@@ -164,6 +183,27 @@ def killing(callback, batch, logs=None):
     callback.left -= 1
     if not callback.left:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@on_tensorflow
+def test_keras_own_fit_trains_on_one_batch_after_the_last(tmp_path):
+    def fit(end=None):
+        model = built()
+        with fastfeed.Loader(Batches(LENGTH), workers=0) as loader:
+            data = adapter(loader)
+            checkpoint = LoaderCheckpoint(tmp_path / "data.json", data, save_freq=LENGTH)
+            backup = keras.callbacks.BackupAndRestore(tmp_path / "model", save_freq=LENGTH)
+            callbacks = [checkpoint, backup, *([EndAfter(end)] if end else [])]
+            try:
+                model.fit(data, epochs=2, verbose=0, callbacks=callbacks)
+            except Ended:
+                pass
+            finally:
+                data.close()
+        return model.trained
+
+    assert len(fit(LENGTH * 2)) == LENGTH * 2
+    assert fit() == [0]
 
 
 @on_tensorflow
