@@ -1,7 +1,9 @@
-/* Places where a test build may kill the calling process (tests/c/kill_test.c).
+/* Places where a test build may step in.
  *
  * In a normal build FF_FAULT() is nothing. With -DFF_FAULT_INJECTION the program supplies
- * ff_fault(), which may send SIGKILL to itself: the protocol must survive a death at each.
+ * ff_fault(). In a worker it may send SIGKILL to itself (tests/c/kill_test.c): the protocol must
+ * survive a death at each of those points. In the parent, whose death ends everything, it may do
+ * what another thread or process could do just then (tests/c/test_taker.c).
  */
 #ifndef FASTFEED_FAULT_H
 #define FASTFEED_FAULT_H
@@ -15,7 +17,9 @@ enum ff_fault_point {
   FF_BEFORE_WAKE,
   FF_BEFORE_SLEEP, /* counted as a sleeper, not yet asleep */
   FF_AFTER_SLEEP,  /* woken: the wake-up is lost with the process */
-  FF_FAULT_POINTS,
+  FF_FAULT_POINTS, /* of a worker; those of the parent follow */
+  FF_PASSING = FF_FAULT_POINTS, /* the taker found no batch at an entry and goes on to the next */
+  FF_AFTER_TAKE, /* the entry is free for whoever posts, `head` is where it was */
 };
 
 #ifdef FF_FAULT_INJECTION

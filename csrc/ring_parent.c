@@ -1,6 +1,7 @@
 /* The parent's side of the ring: posting, taking, counting. */
 #include <errno.h>
 
+#include "fault.h"
 #include "park.h"
 #include "ring_words.h"
 
@@ -83,6 +84,12 @@ static bool is_ready(const ff_ring *ring, uint64_t sequence, uint64_t *word) {
   return word_state(*word) == READY && same_ticket(*word, sequence);
 }
 
+/* Was the ticket taken? Its entry may be used again by the thread that posts, before the one that
+ * takes has moved `head`: then the ring is full again, and an entry stands for two numbers. */
+static bool is_gone(uint64_t word, uint64_t sequence) {
+  return word_state(word) == EMPTY || !same_ticket(word, sequence);
+}
+
 /* Is the batch finished of which the ready entry `sequence` is the next part? Nobody writes to its
  * slot then. The parts before this one must have been taken, and their entries may be used again.
  * One that is ready now was not when the taker passed it: to begin behind it would leave it there,
@@ -92,7 +99,7 @@ static bool is_finished(const ff_ring *ring, uint64_t sequence) {
   uint64_t s = sequence - ticket->part, end = s + ticket->parts, word;
   for (; s != sequence; s++) {
     word = ff_load_acquire64(&entry_at(ring, s)->word); /* as is_ready() */
-    if (same_ticket(word, s) && word_state(word) != EMPTY) return false;
+    if (!is_gone(word, s)) return false;
   }
   while (++s != end)
     if (!is_ready(ring, s, &word)) return false;
@@ -127,8 +134,7 @@ void ff_ring_wake_idle(ff_ring *ring) {
 
 /* Unordered: tickets above head may be gone already, so head moves over everything that is. */
 static void advance_head(ff_ring *ring, uint64_t head, uint64_t tail) {
-  while (head != tail && word_state(ff_load_relaxed64(&entry_at(ring, head)->word)) == EMPTY)
-    head++;
+  while (head != tail && is_gone(ff_load_relaxed64(&entry_at(ring, head)->word), head)) head++;
   ff_store_relaxed64(&ring->header->head, head); /* a hint for workers; the parent owns it */
 }
 
@@ -142,6 +148,7 @@ static bool find_finished(const ff_ring *ring, bool ordered, uint64_t *sequence)
     if (ordered) return false;
     const ff_ticket *ticket = &entry_at(ring, s)->ticket;
     s += ready ? ticket->parts - ticket->part : 1; /* its batch is not: on to the next one */
+    FF_FAULT(FF_PASSING);
   }
   return false;
 }
@@ -201,6 +208,7 @@ int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch) {
     take_entry(ring, sequence + i, &part);
     ff_batch_join(batch, &part);
   }
+  FF_FAULT(FF_AFTER_TAKE);
   advance_head(ring, head, tail);
   return 0;
 }
@@ -225,7 +233,7 @@ uint32_t ff_ring_cancel(ff_ring *ring) {
   for (uint64_t s = ff_load_relaxed64(&ring->header->head); s != tail; s++) {
     ff_entry *entry = entry_at(ring, s);
     uint64_t word = ff_load_relaxed64(&entry->word);
-    if (word_state(word) != OPEN) continue;
+    if (word_state(word) != OPEN || !same_ticket(word, s)) continue;
     uint64_t held = make_word(s, word_attempt(word), 0, FILLING); /* by the parent: no owner */
     if (!ff_swap_if_acquire64(&entry->word, word, held)) continue; /* claimed meanwhile */
     entry->result = (ff_result){.kind = FF_CANCELLED};
@@ -262,7 +270,7 @@ static counts count(const ff_ring *ring) {
   uint64_t end, tail = ff_load_relaxed64(&ring->header->tail);
   for (uint64_t s = ff_load_relaxed64(&ring->header->head); s < tail; s = end) {
     end = s + 1;
-    if (word_state(ff_load_relaxed64(&entry_at(ring, s)->word)) == EMPTY) continue;
+    if (is_gone(ff_load_relaxed64(&entry_at(ring, s)->word), s)) continue;
     end = end_of_batch(ring, s);
     found.outstanding++;
     found.ready += all_ready(ring, s, end);
