@@ -48,8 +48,10 @@ long: .venv/test
 package: .venv/test
 	sh tests/package.sh $(BIN)/python
 
-# The Python suite with the core under AddressSanitizer and UndefinedBehaviorSanitizer.
+# The C tests, and the Python suite, with the core under AddressSanitizer and
+# UndefinedBehaviorSanitizer.
 sanitize: .venv/test
+	$(MAKE) --jobs=2 -C tests/c asan
 	sh tests/sanitize.sh
 
 bench: .venv/test

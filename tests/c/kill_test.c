@@ -269,10 +269,11 @@ static uint64_t run_variant(const variant *v, uint64_t scale) {
   return c.killed;
 }
 
-static void print_points(void) {
+/* One variant alone may not come to each of them. */
+static void check_and_print_points(bool all_variants) {
   for (int point = 0; point < FF_FAULT_POINTS; point++) {
     printf("  %-16s %u deaths\n", point_names[point], ff_load_relaxed32(&deaths_at[point]));
-    CHECK(ff_load_relaxed32(&deaths_at[point]) > 0);
+    if (all_variants) CHECK(ff_load_relaxed32(&deaths_at[point]) > 0);
   }
 }
 
@@ -285,7 +286,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
     if (argc < 3 || !strcmp(argv[2], variants[i].plan.name))
       killed += run_variant(&variants[i], scale);
-  print_points();
+  check_and_print_points(argc < 3);
   printf("  %llu deaths in all\n", (unsigned long long)killed);
   return check_report("kill_test");
 }
