@@ -20,6 +20,8 @@
 #ifndef PARTS
 #define PARTS 1 /* or 2: of each batch, in the hands of different workers */
 #endif
+/* -DUNORDERED: any batch that is finished is taken. -DCANCELS: the parent cancels, once, at any time.
+ * -DGIVES_UP: a ticket is tried once. -DADDRESSED: batches are for the workers in turn. */
 #define LAST (WORKERS - 1)
 #define PROCESSES 4 /* ever started: WORKERS + KILLS, or more */
 
@@ -32,6 +34,7 @@ byte number[ENTRIES];
 byte attempt[ENTRIES];
 byte owner[ENTRIES];
 byte slot[ENTRIES]; /* 0: half written; n + 1: the batch of ticket n */
+bool no_data[ENTRIES]; /* the result: cancelled, or given up */
 byte work, sleepers, head, tail;
 byte publications; /* together the word `ready` */
 bool parent_bit;
@@ -87,6 +90,12 @@ end:
 
 /* -- a worker -------------------------------------------------------------------------------- */
 
+#ifdef ADDRESSED
+#define IS_FOR(entry, w) (number[entry] / PARTS % WORKERS == w)
+#else
+#define IS_FOR(entry, w) true
+#endif
+
 proctype worker(byte me, process) {
   byte seen, last, n, try;
   bool wake;
@@ -105,7 +114,7 @@ again:
     :: atomic { /* a guess that is right, and the swap: another guess would change nothing */
         n < last ->
         if
-        :: state[n % ENTRIES] == OPEN ->
+        :: state[n % ENTRIES] == OPEN && IS_FOR(n % ENTRIES, me) ->
           n = number[n % ENTRIES];
           try = attempt[n % ENTRIES];
           owner[n % ENTRIES] = me;
@@ -153,17 +162,25 @@ byte deaths;
 #define OTHER(n) ((n + PARTS - 1) % ENTRIES) /* the last part's entry, or the only one's */
 #define POSTABLE \
   (tail < TICKETS && state[tail % ENTRIES] == EMPTY && state[OTHER(tail)] == EMPTY)
-#define IS_READY(entry, n) (state[entry] == READY && number[entry] == n)
-/* Two loads there, one after the other; what is ready stays so until the parent takes it. */
-#ifdef ANY_PART
-#define TAKABLE IS_READY(head % ENTRIES, head)
+#define IS_READY(n) (state[(n) % ENTRIES] == READY && number[(n) % ENTRIES] == n)
+#define IS_OPEN(n) (state[(n) % ENTRIES] == OPEN && number[(n) % ENTRIES] == n)
+#define IS_GONE(n) (state[(n) % ENTRIES] == EMPTY || number[(n) % ENTRIES] != n)
+
+/* Of a batch of which part `n` is ready: one more load there. */
+#if PARTS == 1 || defined(ANY_PART)
+#define IS_FINISHED(n) true
+#elif defined(BEHIND_READY)
+#define IS_FINISHED(n) (n % 2 -> IS_GONE(n - 1) || IS_READY(n - 1) : IS_READY(n + 1))
+#elif defined(ONLY_WHOLE)
+#define IS_FINISHED(n) (n % 2 -> false : IS_READY(n + 1))
 #else
-#define TAKABLE (IS_READY(head % ENTRIES, head) && IS_READY(OTHER(head), head + PARTS - 1))
+#define IS_FINISHED(n) (n % 2 -> IS_GONE(n - 1) : IS_READY(n + 1))
 #endif
 
 inline open_part(n) {
   number[(n) % ENTRIES] = n;
   attempt[(n) % ENTRIES] = 0;
+  no_data[(n) % ENTRIES] = false;
   state[(n) % ENTRIES] = OPEN
 }
 
@@ -175,21 +192,65 @@ inline tell_workers() {
   work++;
   if
   :: sleepers > 0 ->
+#if defined(ADDRESSED) && !defined(WAKE_ANY)
+    wake_all_workers()
+#else
     atomic {
       wake_one_worker();
 #if PARTS > 1
       wake_one_worker()
 #endif
     }
+#endif
   :: else
   fi
 }
 
-inline take() {
-  assert(slot[head % ENTRIES] == head + 1); /* whole, and of this ticket */
-  assert(slot[OTHER(head)] == head + PARTS);
-  state[head % ENTRIES] = EMPTY;
-  state[OTHER(head)] = EMPTY
+inline take_one(n) {
+  assert(no_data[(n) % ENTRIES] || slot[(n) % ENTRIES] == n + 1); /* whole, and of this ticket */
+  state[(n) % ENTRIES] = EMPTY
+}
+
+/* All parts as one if all have data, else each by itself. */
+inline take(n) {
+#if PARTS > 1
+  if
+  :: n % 2 == 0 && !no_data[n % ENTRIES] && !no_data[OTHER(n)] -> take_one(n + 1)
+  :: else
+  fi;
+#endif
+  take_one(n)
+}
+
+/* `head` goes over all that is taken. Back to the caller of take_wait(), from wherever it looked. */
+inline return_taken() {
+  atomic {
+    do
+    :: head < tail && IS_GONE(head) -> head++
+    :: else -> at = head; seen = 0; break
+    od
+  }
+  goto around
+}
+
+/* `at` rests at `head`. */
+inline look() {
+#ifdef UNORDERED
+  do
+  :: atomic { at < tail && !IS_READY(at) -> at++ } /* it may be when the next one is looked at */
+  :: atomic { at < tail && IS_READY(at) -> skip }
+    if
+    :: atomic { IS_FINISHED(at) -> take(at) } return_taken()
+    :: atomic { !IS_FINISHED(at) -> at = (at / PARTS + 1) * PARTS }
+    fi
+  :: atomic { at >= tail -> at = head; break }
+  od
+#else
+  if /* two loads in one: what is ready stays so until the parent takes it */
+  :: atomic { IS_READY(at) && IS_FINISHED(at) -> take(at) } return_taken()
+  :: else
+  fi
+#endif
 }
 
 inline replace_dead() {
@@ -202,39 +263,38 @@ inline replace_dead() {
 
 /* Ends with a batch taken, or with nothing, for the caller to look around. */
 inline take_wait() {
-  if
-  :: atomic { TAKABLE -> take() } head = head + PARTS
-  :: atomic { !TAKABLE -> skip }
-    d_step { parent_bit = true; seen = publications }
-    if
+  look();
+  atomic { parent_bit = true; seen = publications }
 #ifndef NO_SECOND_LOOK
-    :: atomic { TAKABLE -> take() } head = head + PARTS
-    :: atomic { !TAKABLE -> skip }
-#else
-    :: skip
+  look();
 #endif
+  if
+  :: deaths != deaths_seen
+  :: else ->
+    atomic {
       if
-      :: deaths != deaths_seen
-      :: else ->
-        atomic {
-          if
-          :: publications == seen && parent_bit -> parent_asleep = true
-          :: else
-          fi
-        }
-        !parent_asleep;
-        if
-        :: atomic { TAKABLE -> take() } head = head + PARTS
-        :: atomic { !TAKABLE -> skip }
-        fi
+      :: publications == seen && parent_bit -> parent_asleep = true
+      :: else
       fi
-    fi
+    }
+    !parent_asleep;
+    look()
   fi;
   seen = 0
 }
 
+inline cancel() {
+  do
+  :: atomic { at < tail && IS_OPEN(at) -> no_data[at % ENTRIES] = true; state[at % ENTRIES] = READY }
+  :: atomic { at < tail && !IS_OPEN(at) -> at++ }
+  :: atomic { at >= tail -> at = head; break }
+  od
+}
+
 proctype parent() {
-  byte seen, deaths_seen;
+  byte seen, deaths_seen, at;
+  bool cancelled;
+around:
   do
   :: atomic { POSTABLE -> open_part(tail) }
     tell_workers()
@@ -243,11 +303,17 @@ proctype parent() {
     :: atomic { deaths != deaths_seen -> deaths_seen = deaths }
       if
       :: replace_dead()
+#ifndef ADDRESSED
       :: alive[process_of[0]] || alive[process_of[LAST]] /* later, or never: it is a smaller crew */
+#endif
       fi
     :: else
     fi;
     take_wait()
+#ifdef CANCELS
+  :: atomic { !cancelled -> cancelled = true }
+    cancel()
+#endif
   :: head == TICKETS -> break
   od;
   running = false;
@@ -278,7 +344,11 @@ end:
     :: atomic {
         i < ENTRIES ->
         if
+#ifdef GIVES_UP
+        :: state[i] == FILLING && owner[i] == w -> no_data[i] = true; state[i] = READY
+#else
         :: state[i] == FILLING && owner[i] == w -> attempt[i]++; state[i] = OPEN
+#endif
         :: else
         fi;
         i++
