@@ -102,31 +102,32 @@ class Engine:
         tickets = most_ahead + self._waiting
         inline = not plan_.workers
         parts = min(most_parts(plan_.source, rows, most_workers), MOST_TICKETS // tickets)
-        self._ring, self._ring_fd = make_ring(tickets * parts, most_workers, name, ordered, inline)
-        self.view = View(self.pid, self._ring_fd)
-        self._memory = WorkerMemory(self.view)
         self._target = target
         self._uploads: Uploads | None = None
         self._pinning: Pinning | None = None
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as undo:  # close() needs all of it
+            ring = make_ring(tickets * parts, most_workers, name, ordered, inline)
+            self._ring, self._ring_fd = ring
             undo.callback(os.close, self._ring_fd)
+            self.view = View(self.pid, self._ring_fd)
+            self._memory = WorkerMemory(self.view)
             self._pool = self._make_pool(plan_, environment, most_workers)
             undo.callback(self._pool.close)
             self._connect_device(ordered)
+            if self._uploads is not None:
+                undo.callback(self._uploads.close)
+            self._belt = self._make_belt(tickets, plan_.workers, parts)
+            self._belt.part_ns = 0 if rows is True else PART_NS
+            self._belt.ahead = ahead + self._waiting
+            kept = ON_THEIR_WAY if self._uploads else KEPT[target.framework]
+            count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
+            self._slots = self._make_slots(count)
+            schedule = self._make_schedule(plan_, tickets)
+            self.feed = Feed(
+                self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
+            )
+            self.autotune = self._make_autotune(elastic) if elastic else None
             undo.pop_all()
-        self._belt = self._make_belt(tickets, plan_.workers, parts)
-        self._belt.part_ns = 0 if rows is True else PART_NS
-        self._belt.ahead = ahead + self._waiting
-        kept = ON_THEIR_WAY if self._uploads else KEPT[target.framework]
-        count = SlotCount(most_ahead, kept, elastic.memory_bytes if elastic else None)
-        collect = (lambda: gc.collect(0)) if target.framework == "torch" else None
-        self._slots = Slots(count, self._pool, self._belt, collect, self._uploads or self._pinning)
-        schedule = self._make_schedule(plan_, tickets)
-        self.feed = Feed(
-            self._ring, self._belt, self._pool, self._slots, schedule, ordered, self._uploads
-        )
-        self.autotune = self._make_autotune(elastic) if elastic else None
-        self._belt.look_at = 1
         try:
             layout = plan_.source.layout()
             if layout is not None:
@@ -143,7 +144,12 @@ class Engine:
         belt = _core.Belt(self._ring, tickets, at_first)
         belt.workers = max(1, workers)
         belt.most_parts = parts
+        belt.look_at = 1
         return belt
+
+    def _make_slots(self, count: SlotCount) -> Slots:
+        collect = (lambda: gc.collect(0)) if self._target.framework == "torch" else None
+        return Slots(count, self._pool, self._belt, collect, self._uploads or self._pinning)
 
     def _connect_device(self, ordered: bool) -> None:
         """Have batches uploaded, or only the slots page-locked for a framework that uploads."""
@@ -325,5 +331,9 @@ def make_ring(
     entries = 1 << (ahead * UNORDERED_SLACK - 1).bit_length()
     fd = _core.create_memory("fastfeed-ring", _core.Ring.bytes_for(entries, workers))
     spin = SPIN if len(os.sched_getaffinity(0)) > workers + 1 else 0
-    mapping = _core.Mapping(fd)
-    return _core.Ring.create(mapping, entries, workers, spin, name, ordered, inline), fd
+    try:
+        mapping = _core.Mapping(fd)
+        return _core.Ring.create(mapping, entries, workers, spin, name, ordered, inline), fd
+    except BaseException:
+        os.close(fd)
+        raise

@@ -119,8 +119,11 @@ class ProcessPool:
         self._seed = seed
         self._server = server(modules_to_preload(source, environment))
         self._server.start()  # it gets ready while the source is packed and slots are made
-        self._source_fd = payload.ship(source)
-        self._setting_fd = payload.ship(setting(environment))
+        with contextlib.ExitStack() as undo:
+            self._source_fd = payload.ship(source)
+            undo.callback(os.close, self._source_fd)
+            self._setting_fd = payload.ship(setting(environment))
+            undo.pop_all()
         self._processes: dict[int, Process] = {}
         self._departed: list[Process] = []  # dead, but what they published is still to be taken
         self._exitcodes: dict[int, int | None] = {}
