@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import numpy as np
 import pytest
+from repository import ROOT
 from unit_images import (
     CLASSES,
     SIZE,
@@ -71,6 +75,19 @@ def compare(folder, generator, flow):
 def test_pixels_are_those_of_keras(folder, generator):
     ours, theirs = compare(folder, generator, {"class_mode": None})
     assert ours.image_shape == theirs.image_shape
+
+
+def test_preprocess_input_in_a_line_is_that_of_keras(folder):
+    """The two functions that the page gives for those of keras.applications."""
+    from keras.src.applications.imagenet_utils import preprocess_input
+
+    page = (ROOT / "docs" / "images.md").read_text()
+    row = next(line for line in page.splitlines() if "=preprocess_input`" in line)
+    codes = re.findall("`(lambda[^`]*)`", row)
+    for code, mode in zip(codes, ("tf", "caffe"), strict=True):
+        theirs = partial(preprocess_input, data_format="channels_last", mode=mode)
+        pages = (images(folder, preprocessing_function=f, **FLOW) for f in (eval(code), theirs))
+        assert_same_batches(*pages)
 
 
 @pytest.mark.parametrize(
