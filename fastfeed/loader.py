@@ -284,7 +284,8 @@ class Loader(Resumable):
         Returns
         -------
         tf.data.Dataset
-            It keeps the loader; its cardinality is `batches_per_epoch`, where that is known.
+            It keeps the loader; its cardinality is `batches_per_epoch`, where that is known. With
+            a state that was loaded before, in the middle of an epoch, it has none.
 
         Raises
         ------
@@ -294,7 +295,10 @@ class Loader(Resumable):
             There is no batch, or `tf.data` cannot have what is in it.
         """
         require_numpy(self.framework)
-        return dataset(lambda: iter(self), self.batches_per_epoch, output_signature)
+        begin, batches = self._progress.for_dataset(self.__iter__, self.batches_per_epoch)
+        data = dataset(begin, batches, output_signature, lambda: self._passes)
+        self._progress.not_counting(data.fastfeed_passes)
+        return data
 
     def record_stream(self, batch: Any, stream: Any) -> None:
         """Say that a batch on the GPU is used on another stream than the one it was handed to.

@@ -8,10 +8,11 @@ point of any source.
 from __future__ import annotations
 
 import operator
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from fastfeed.errors import ArgumentError, StateMismatch
 from fastfeed.feed import Feed
@@ -23,6 +24,15 @@ VERSION = 1
 MOST_EPOCHS = 2**32 - 1
 ENDLESS = 2**62
 """More items than anybody consumes."""
+T = TypeVar("T")
+
+
+class HasAhead(Protocol):
+    """What has looked at batches that it is still to hand out."""
+
+    @property
+    def ahead(self) -> int:
+        """So many."""
 
 
 class Progress:
@@ -50,6 +60,7 @@ class Progress:
         self._ordered = ordered
         self._loaded: tuple[int, int] | None = None  # until an epoch has begun there
         self._to_pass: int | None = None  # first batches of it, once it has
+        self._peeking: Callable[[], HasAhead | None] = lambda: None
 
     # -- for the loader -----------------------------------------------------------------------
 
@@ -83,6 +94,31 @@ class Progress:
                 )
         self._loaded = self._to_pass = None
 
+    def for_dataset(
+        self, begin: Callable[[], T], batches: int | None
+    ) -> tuple[Callable[[], T], int | None]:
+        """Return what begins the passes of a ``tf.data.Dataset``, and how many batches each has:
+        None if the first one has fewer, because a state was loaded. Of the others each has so many,
+        or TensorFlow would raise at the end: here that is raised at the begin.
+        """
+        if self._begins_within():
+            return begin, None
+
+        def begin_whole() -> T:
+            if batches is not None and self._begins_within():
+                raise ArgumentError(
+                    "The state that was loaded leaves a part of an epoch, and TensorFlow was told "
+                    "that this data set has whole ones. Call load_state_dict() before "
+                    "as_tf_dataset(), or make another data set now."
+                )
+            return begin()
+
+        return begin_whole, batches
+
+    def not_counting(self, passes: HasAhead) -> None:
+        """Leave out what a data set has only looked at, and is to hand out."""
+        self._peeking = weakref.ref(passes)
+
     def state(self, unread: int) -> dict[str, Any]:
         """Return what `Resumable.state_dict` does."""
         if not self._ordered:
@@ -92,13 +128,16 @@ class Progress:
                 "Use ordered=True where a job is to be resumed.",
                 "ordered=False",
             )
-        if not 0 <= unread <= max(self._feed.handed_out, 0):
+        passes = self._peeking()
+        looked_at = 0 if passes is None else passes.ahead
+        handed_out = max(self._feed.handed_out, 0) - looked_at
+        if not hasattr(unread, "__index__") or not 0 <= unread <= handed_out:
             raise ArgumentError(
-                "unread are the last batches of this epoch that were handed out, and "
-                f"{self._feed.handed_out} were.",
-                f"unread={unread}",
+                "unread is how many of the last batches of this epoch do not count: an integer, "
+                f"at the most as many as were handed out, and {handed_out} were.",
+                f"unread={unread!r}",
             )
-        epoch, consumed = self._position(unread)
+        epoch, consumed = self._position(operator.index(unread) + looked_at)
         return {**self._identity, "epoch": epoch, "consumed": consumed}
 
     def load(self, state: Any) -> None:
@@ -118,6 +157,9 @@ class Progress:
         self._loaded, self._to_pass = (epoch, consumed), to_pass
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _begins_within(self) -> bool:
+        return self._loaded is not None and self._loaded[1] > 0
 
     def _position(self, unread: int) -> tuple[int, int]:
         feed = self._feed
@@ -233,16 +275,24 @@ def checked(state: Any, own: Mapping[str, Any]) -> tuple[int, int]:
     if missing:
         raise StateMismatch(
             f"This is no state of a Loader, or a part of it is lost: {', '.join(missing)} missing. "
-            f"Give the whole dict that state_dict() has returned. Received: {sorted(state)}"
+            f"Give the whole dict that state_dict() has returned. Received: {list(state)}"
         )
     for name, value in own.items():
-        if state[name] != value:
+        if not is_same(state[name], value):
             raise StateMismatch(
                 f"The state is of another loader: {name} was {state[name]!r} and is {value!r} here."
                 f" {CURES[name]}"
             )
     most = own["length"] or ENDLESS
     return number(state, "epoch", MOST_EPOCHS - 1), number(state, "consumed", most)
+
+
+def is_same(found: Any, own: Any) -> bool:
+    """Tell whether a state has this value; an array that came into it has not."""
+    try:
+        return bool(found == own)
+    except (TypeError, ValueError):
+        return False
 
 
 def number(state: Mapping[str, Any], name: str, most: int) -> int:

@@ -21,6 +21,8 @@ from fastfeed.structure import Tree, children_of, container_type, describe, leav
 
 Begin = Callable[[], Iterator[Tree]]
 """Starts a pass over the batches."""
+Count = Callable[[], int]
+"""Returns how many passes were started, or ended in another way, by whomever."""
 
 _END = object()
 
@@ -40,7 +42,12 @@ def require_numpy(framework: str) -> None:
         )
 
 
-def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree = None) -> Any:
+def dataset(
+    begin: Begin,
+    cardinality: int | None = None,
+    output_signature: Tree = None,
+    count: Count = lambda: 0,
+) -> Any:
     """Make a dataset of which each ``iter()`` is one pass.
 
     Parameters
@@ -52,10 +59,13 @@ def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree
         Batches of a pass, where that is known.
     output_signature : tree of tf.TypeSpec, optional
         What batches look like. Default: as the first one, with an open batch dimension.
+    count : callable
+        Tells whether the pass of that first one still runs when it is to be handed out.
 
     Returns
     -------
     tf.data.Dataset
+        With its `Passes` as an attribute ``fastfeed_passes``.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree
             f"A tf.data.Dataset needs TensorFlow, which cannot be imported here ({error}). "
             "Install it, for example: pip install 'fastfeed[tensorflow]'."
         ) from error
-    passes = Passes(begin)
+    passes = Passes(begin, count)
     if output_signature is None:
         output_signature = signature_of(passes.peek())
     shapes = [getattr(spec, "shape", None) for spec in leaves(output_signature)]
@@ -99,9 +109,11 @@ def dataset(begin: Begin, cardinality: int | None = None, output_signature: Tree
 class Passes:
     """Begins and reads passes, one at a time, in whichever threads TensorFlow reads them."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, count: Count) -> None:
         self._begin = begin
+        self._count = count
         self._peeked: Iterator[Tree] | None = None
+        self._peeked_at = 0
         self._alone = threading.Lock()  # a left iterator may still be read, by a prefetch()
 
     def peek(self) -> Tree:
@@ -119,12 +131,19 @@ class Passes:
                 "The source gave no batch at all, so it is not known what its batches look like."
             )
         self._peeked = itertools.chain([first], batches)
+        self._peeked_at = self._count()
         return first
+
+    @property
+    def ahead(self) -> int:
+        """Batches that were only looked at, and are still to be handed out."""
+        return int(self._peeked is not None and self._peeked_at == self._count())
 
     def batches(self) -> Iterator[Tree]:
         """Yield the batches of one pass."""
         with self._alone:
-            one_pass, self._peeked = self._peeked or self._begin(), None
+            peeked, self._peeked = self._peeked if self.ahead else None, None
+            one_pass = peeked or self._begin()
         while True:
             with self._alone:
                 batch = next(one_pass, _END)

@@ -266,8 +266,9 @@ def test_batches_that_the_program_has_taken_ahead_are_not_counted() -> None:
             states.append(loader.state_dict(unread=taken))
         assert loader.state_dict(unread=1)["consumed"] == 8
         assert loader.state_dict()["epoch"] == 1
-        with pytest.raises(ArgumentError, match=r"and 3 were.*unread=4"):
-            loader.state_dict(unread=4)
+        for unread in (4, -1, 1.0, "1"):
+            with pytest.raises(ArgumentError, match=f"and 3 were.*unread={unread!r}"):
+                loader.state_dict(unread=unread)  # type: ignore[arg-type]
     assert [(state["epoch"], state["consumed"]) for state in states] == [(0, 4)] * 3
 
 

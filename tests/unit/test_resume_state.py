@@ -70,6 +70,7 @@ def test_the_state_of_another_loader(options: dict[str, Any], message: str) -> N
     ("change", "message"),
     [
         ({"version": 2}, r"version was 2 and is 1 here.*Resume with the fastfeed that has written"),
+        ({"seed": np.array([0, 1])}, r"seed was array\(\[0, 1\]\) and is 0 here"),
         ({"epoch": -1}, r"epoch must be an integer from 0 to 4294967294. Received: epoch=-1"),
         ({"epoch": 2**32}, "epoch must be an integer"),
         ({"epoch": "3"}, r"epoch must be an integer.*epoch='3'"),
@@ -87,8 +88,10 @@ def test_a_damaged_state(change: dict[str, Any], message: str) -> None:
 def test_what_is_no_state() -> None:
     part = {"epoch": 1, "consumed": 3}
     with loader_of() as loader:
-        with pytest.raises(StateMismatch, match=r"version, seed.* missing.*whole dict"):
-            loader.load_state_dict(part)
+        states: list[dict[Any, Any]] = [part, {**part, 7: "names of two types"}]
+        for state in states:
+            with pytest.raises(StateMismatch, match=r"version, seed.* missing.*whole dict"):
+                loader.load_state_dict(state)
         with pytest.raises(StateMismatch, match=r"takes the dict.*Received: list"):
             loader.load_state_dict([part])  # type: ignore[arg-type]
 

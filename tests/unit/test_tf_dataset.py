@@ -78,6 +78,40 @@ def test_tensors_lie_in_the_slots():
     assert numbers(kept) == list(range(10))
 
 
+def test_a_batch_that_was_looked_at_does_not_count_as_consumed():
+    with Loader(Pictures(), workers=1) as loader:
+        data = loader.as_tf_dataset()
+        assert loader.state_dict()["consumed"] == 0
+        with pytest.raises(ArgumentError, match="and 0 were"):
+            loader.state_dict(unread=1)
+        assert numbers(data.take(3)) == [0, 1, 2]
+        assert loader.state_dict()["consumed"] == 3
+
+
+def test_it_goes_on_from_a_state():
+    with Loader(Pictures(), workers=1) as loader:
+        next(iter(loader))
+        state = loader.state_dict()
+    with Loader(Pictures(), workers=1) as loader:
+        loader.load_state_dict(state)
+        data = loader.as_tf_dataset()
+        assert loader.state_dict() == state
+        assert data.cardinality() == tf.data.UNKNOWN_CARDINALITY
+        assert [numbers(data), numbers(data)] == [list(range(1, 10)), list(range(10))]
+
+
+def test_a_dataset_of_whole_epochs_does_not_begin_within_one():
+    with Loader(Pictures(), workers=1) as loader:
+        data = loader.as_tf_dataset()
+        state = {**loader.state_dict(), "consumed": 4}
+        loader.load_state_dict({**state, "consumed": 0})
+        assert numbers(data) == list(range(10))  # and not the batch that was looked at before
+        loader.load_state_dict(state)
+        with pytest.raises(tf.errors.OpError, match=r"Call load_state_dict\(\) before as_tf_data"):
+            numbers(data)
+        assert numbers(loader.as_tf_dataset()) == list(range(4, 10))
+
+
 def test_tf_data_works_on_it():
     with Loader(Pictures(), workers=1) as loader:
         data = loader.as_tf_dataset().map(lambda x, y: (x * 2, y)).prefetch(3).repeat(2)
