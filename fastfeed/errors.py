@@ -117,6 +117,10 @@ class UnsupportedHost(FastFeedError, RuntimeError):
     """The installed Keras, its backend or a model's distribution strategy cannot be fed."""
 
 
+class LibraryMissing(FastFeedError, ImportError):
+    """A package of others that is needed for this is not installed."""
+
+
 class CoreError(FastFeedError, OSError):
     """A function of the native core failed; `errno` holds its code."""
 

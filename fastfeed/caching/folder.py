@@ -12,7 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fastfeed.errors import ArgumentError, CacheError
+from fastfeed.errors import CacheError
+from fastfeed.packages import library
 
 FORMAT = 1
 """Of the entries; goes up whenever older ones could not be read."""
@@ -103,18 +104,10 @@ def import_lmdb() -> Any:
 
     Raises
     ------
-    ArgumentError
+    LibraryMissing
         If it is not installed.
     """
-    try:
-        import lmdb
-    except ImportError as error:
-        raise ArgumentError(
-            "A cache on disk needs the package lmdb: pip install 'fastfeed[cache]'. "
-            'cache="memory" needs nothing.',
-            'cache="disk:..."',
-        ) from error
-    return lmdb
+    return library("lmdb", 'A cache on disk (cache="memory" does without)', "'fastfeed[cache]'")
 
 
 def prepare(path: str, fingerprint: str, n_items: int) -> str:

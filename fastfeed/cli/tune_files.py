@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from fastfeed.cli.output import OutputError
+from fastfeed.errors import LibraryMissing
 from fastfeed.pictures import style
 from fastfeed.tuning.markdown import markdown
 from fastfeed.tuning.picture import tuning_picture
@@ -48,7 +49,7 @@ def write(result: TuneResult, folder: Path, command: str) -> tuple[list[Path], s
         raise _refused(path, error) from None
     try:
         return paths + _draw(result, folder, command), ""
-    except style.MatplotlibMissing as error:
+    except LibraryMissing as error:
         return paths, str(error)
 
 

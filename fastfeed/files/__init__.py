@@ -9,8 +9,8 @@
 The library of a format is imported when its function is called.
 """
 
+from fastfeed.errors import LibraryMissing
 from fastfeed.files.arrow_tables import arrow
-from fastfeed.files.columns import LibraryMissing
 from fastfeed.files.directory import folder
 from fastfeed.files.hdf5_files import hdf5
 from fastfeed.files.numpy_files import npy, npz

@@ -15,11 +15,11 @@ from fastfeed.files.columns import (
     ColumnReader,
     Keys,
     existing,
-    library,
     pick,
     require_unchanged,
     state_of,
 )
+from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import Tree
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastfeed.errors import SourceError
-from fastfeed.files.columns import Array, Column, Indices, library, take
+from fastfeed.files.columns import Array, Column, Indices, take
+from fastfeed.packages import library
 
 
 def is_numeric(kind: Any) -> bool:

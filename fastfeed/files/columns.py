@@ -6,7 +6,6 @@ A format only says how one of its arrays is opened and how rows of it are read. 
 
 from __future__ import annotations
 
-import importlib
 import os
 import zlib
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastfeed.errors import ArgumentError, FastFeedError, SourceError
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.sources.rows import RowReader, Rows
 from fastfeed.structure import ArraySpec, Tree, as_leaf, leaves, map_leaves
 
@@ -29,10 +28,6 @@ Keys = str | list[str] | tuple[Any, ...] | dict[str, Any] | None
 
 LISTED = 12
 """An error names so many of the arrays that a file has."""
-
-
-class LibraryMissing(FastFeedError, ImportError):
-    """The library that reads a format is not installed."""
 
 
 class Column(ABC):
@@ -182,24 +177,6 @@ def runs(ascending: Indices) -> Iterable[tuple[int, int, int]]:
 
 
 # -- checking -------------------------------------------------------------------------------
-
-
-def library(name: str, needed_for: str) -> Any:
-    """Import the library of a format.
-
-    Raises
-    ------
-    LibraryMissing
-        It is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise LibraryMissing(
-            f"{needed_for} needs {package}, which cannot be imported ({error}). Install it with: "
-            f"pip install {package}"
-        ) from error
 
 
 def existing(path: str | os.PathLike[str]) -> str:

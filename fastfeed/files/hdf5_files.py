@@ -17,7 +17,6 @@ from fastfeed.files.columns import (
     Keys,
     existing,
     fixed_size,
-    library,
     pick,
     read_sorted,
     require_unchanged,
@@ -25,6 +24,7 @@ from fastfeed.files.columns import (
     state_of,
     take,
 )
+from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import leaves, map_leaves
 

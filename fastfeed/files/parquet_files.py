@@ -17,11 +17,11 @@ from fastfeed.files.columns import (
     Array,
     Keys,
     existing,
-    library,
     pick,
     require_unchanged,
     state_of,
 )
+from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader, Rows
 from fastfeed.structure import ArraySpec, leaves, map_leaves
 

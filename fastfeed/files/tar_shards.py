@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from fastfeed.errors import ArgumentError, SourceError
-from fastfeed.files.columns import library
+from fastfeed.packages import library
 
 Path = str | os.PathLike[str]
 

@@ -15,12 +15,12 @@ from fastfeed.files.columns import (
     Keys,
     existing,
     fixed_size,
-    library,
     pick,
     read_sorted,
     require_unchanged,
     state_of,
 )
+from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import leaves
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from fastfeed.errors import ArgumentError
+from fastfeed.errors import LibraryMissing
 from fastfeed.imaging.resize import uses_pillow
 
 
@@ -24,8 +24,8 @@ def check_installed(interpolation: str, fast: bool) -> None:
 
     Raises
     ------
-    ArgumentError
-        A library is missing.
+    LibraryMissing
+        One of them is not installed.
     """
     missing = [
         package
@@ -33,8 +33,8 @@ def check_installed(interpolation: str, fast: bool) -> None:
         if not importlib.util.find_spec(module.partition(".")[0])
     ]
     if missing:
-        raise ArgumentError(
+        raise LibraryMissing(
             "Reading image files needs simplejpeg and OpenCV, and all ways of resizing but nearest "
-            "and the fast ones need Pillow: pip install 'fastfeed[images]'.",
-            f"no {' and no '.join(missing)} here",
+            f"and the fast ones need Pillow. There is no {' and no '.join(missing)} here. Install "
+            "them with: pip install 'fastfeed[images]'"
         )

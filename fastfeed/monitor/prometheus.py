@@ -24,6 +24,7 @@ from fastfeed.errors import ArgumentError, FastFeedError
 from fastfeed.monitor.journal import Totals, View, WorkerNow
 from fastfeed.monitor.stats import Stats
 from fastfeed.monitor.summary import summarise
+from fastfeed.packages import library
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper limits of the histogram of making times, s; beyond the last one there is one more."""
 LOCAL = "127.0.0.1"
-
-
-class PrometheusMissing(FastFeedError, ImportError):
-    """Metrics were asked for, and prometheus-client is not installed."""
 
 
 class NotExported(FastFeedError, OSError):
@@ -81,7 +78,7 @@ def serve(
         The port is in use, or may not be opened.
     ArgumentError
         The port is none, or a label has a name that Prometheus does not allow.
-    PrometheusMissing
+    LibraryMissing
         prometheus-client is not installed.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65536:
@@ -118,7 +115,7 @@ def write(
         It cannot be written.
     ArgumentError
         It has another ending, or a label is wrong.
-    PrometheusMissing
+    LibraryMissing
         prometheus-client is not installed.
     """
     if not os.fspath(path).endswith(".prom"):
@@ -137,13 +134,8 @@ def write(
 
 def registry(loaders: Loaders, labels: Mapping[str, str] | None = None) -> CollectorRegistry:
     """Return a registry of prometheus-client that holds a `Metrics`, for servers of your own."""
-    try:
-        from prometheus_client import CollectorRegistry
-    except ImportError as error:
-        raise PrometheusMissing(
-            "Metrics need prometheus-client: pip install 'fastfeed[prometheus]'."
-        ) from error
-    made = CollectorRegistry()
+    package = library("prometheus_client", "A metric", "'fastfeed[prometheus]'")
+    made: CollectorRegistry = package.CollectorRegistry()
     made.register(Metrics(loaders, labels))
     return made
 

@@ -167,8 +167,8 @@ class Stats:
 
         Raises
         ------
-        MatplotlibMissing
-            It is not installed.
+        LibraryMissing
+            matplotlib is not installed.
         ArgumentError
             `path` has an ending that nobody knows.
         NotSaved

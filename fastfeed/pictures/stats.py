@@ -56,8 +56,8 @@ def stats_picture(
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
     picture = style.figure(height=8.0)
     shares, ready, times = picture.subplots(3, 1, height_ratios=(3, 2, 2))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.errors import ArgumentError, FastFeedError
+from fastfeed.packages import library
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,10 +80,6 @@ LINES: tuple[dict[str, Any], ...] = (
 """Lines of one panel, in this order; told apart in grey by their dashes and marks."""
 
 
-class MatplotlibMissing(FastFeedError, ImportError):
-    """A picture was asked for, and matplotlib is not installed."""
-
-
 class NotSaved(FastFeedError, OSError):
     """A picture or a report could not be written to its file."""
 
@@ -92,17 +89,14 @@ def figure(height: float, width: float = WIDTH) -> Figure:
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MatplotlibMissing(
-            f"Pictures need matplotlib, which cannot be imported ({error}). Install it with: "
-            "pip install 'fastfeed[plot]'"
-        ) from error
-    return Figure((width, height), dpi=DOTS_PER_INCH, facecolor=PAPER, layout="constrained")
+    kind = library("matplotlib.figure", "A picture", "'fastfeed[plot]'").Figure
+    picture: Figure = kind(
+        (width, height), dpi=DOTS_PER_INCH, facecolor=PAPER, layout="constrained"
+    )
+    return picture
 
 
 def finish(axes: Axes, title: str, x: str, y: str) -> None:

@@ -80,8 +80,8 @@ def throughput_picture(settings: Sequence[Setting]) -> Figure:
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
     rates = _medians(settings)
     queues = sorted({queue for _, queue in rates})
@@ -160,8 +160,8 @@ def bench_picture(rows: Sequence[Row]) -> Figure:
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
     works = list(dict.fromkeys(row.workload for row in rows)) or [""]
     found = [[row for row in rows if row.workload == work] for work in works]

@@ -68,8 +68,8 @@ def timeline_picture(records: Records, start: float = 0.0, length: float = SECON
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
     heights = sum(lane.height for lane in lanes_of(records))
     picture = style.figure(height=min(1.6 + 0.28 * heights, MOST_INCHES))

@@ -46,8 +46,8 @@ def tuning_picture(result: TuneResult) -> Figure:
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     """
     lanes = sum(lane.height for lane in lanes_of(result.timeline))
     rows = ROW, min(max(ROW, 1.2 + 0.2 * lanes), 1.5 * ROW)

@@ -40,8 +40,8 @@ def write_report(result: TuneResult, path: str | os.PathLike[str], command: str 
 
     Raises
     ------
-    MatplotlibMissing
-        It is not installed.
+    LibraryMissing
+        matplotlib is not installed.
     NotSaved
         The file cannot be written.
     """

@@ -21,7 +21,7 @@ from unit_cache import new_cache
 from fastfeed.caching import folder, writing
 from fastfeed.caching.base import stamp_of
 from fastfeed.caching.disk import key_of
-from fastfeed.errors import ArgumentError, CacheError
+from fastfeed.errors import CacheError, LibraryMissing
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_the_lock_file_has_all_its_blocks(path: Path) -> None:
 
 def test_without_lmdb_it_says_what_to_install(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(ArgumentError, match=r"pip install 'fastfeed\[cache\]'"):
+    with pytest.raises(LibraryMissing, match=r"needs lmdb.*pip install 'fastfeed\[cache\]'"):
         disk(path)
     assert not path.exists()
 

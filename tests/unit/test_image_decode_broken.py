@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as Pillow
 from unit_pixels import by_pillow, file_of, photograph, with_alpha
 
-from fastfeed.errors import ArgumentError, ImageError
+from fastfeed.errors import ImageError, LibraryMissing
 from fastfeed.imaging.decode import decode, read
 from fastfeed.imaging.installed import check_installed
 
@@ -224,10 +224,10 @@ def test_missing_libraries_are_asked_for_before_anything_starts(
     nothing_but("simplejpeg", "cv2")
     check_installed("nearest", False)
     check_installed("bicubic", True)
-    with pytest.raises(ArgumentError, match=r"fastfeed\[images\].*Received: no pillow here"):
+    with pytest.raises(LibraryMissing, match=r"is no pillow here.*fastfeed\[images\]"):
         check_installed("bicubic", False)
     nothing_but("PIL")
-    with pytest.raises(ArgumentError, match="no simplejpeg and no opencv-python-headless here"):
+    with pytest.raises(LibraryMissing, match="no simplejpeg and no opencv-python-headless here"):
         check_installed("nearest", False)
 
 

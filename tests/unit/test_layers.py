@@ -15,7 +15,7 @@ from repository import ROOT, tracked
 
 LAYERS = [
     "fastfeed.errors",
-    "fastfeed.machine",
+    "fastfeed.machine fastfeed.packages",
     "fastfeed._core",
     "fastfeed.copying fastfeed.pickling fastfeed.pictures",
     "fastfeed.structure",
