@@ -45,7 +45,8 @@ bool ff_arrivals_take(ff_arrivals *arrivals, ff_arrival *arrival) {
 }
 
 uint32_t ff_arrivals_count(const ff_arrivals *arrivals) {
-  uint64_t taken = ff_load_relaxed64(&arrivals->taken);
+  /* As in ff_arrivals_have_room(): a third thread could else find more taken than were put. */
+  uint64_t taken = ff_load_acquire64(&arrivals->taken);
   return (uint32_t)(ff_load_relaxed64(&arrivals->put) - taken);
 }
 

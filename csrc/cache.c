@@ -59,7 +59,7 @@ int ff_cache_create(uint64_t items, uint64_t bytes, const char *root, int *fd) {
 
 static bool is_cache(const ff_cache_header *header, uint64_t bytes) {
   return bytes >= sizeof *header && header->magic == FF_CACHE_MAGIC && header->bytes == bytes
-         && ff_cache_overhead(header->items) <= bytes;
+         && header->items <= bytes / sizeof(ff_a64) && ff_cache_overhead(header->items) <= bytes;
 }
 
 static uint64_t whole_pages(const ff_cache *cache) {

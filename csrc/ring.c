@@ -90,8 +90,10 @@ static void reopen_or_give_up(ff_entry *entry, uint64_t word, uint32_t max_retri
   uint32_t attempt = word_attempt(word);
   if (attempt >= max_retries || attempt == FF_MAX_ATTEMPTS) {
     entry->result = (ff_result){.kind = FF_CRASHED};
+    /* As publish: the taker reads the result. */
     ff_store_release64(&entry->word, make_word(sequence, attempt, word_owner(word), READY));
   } else {
+    /* As post: what the dead has written into the slot comes before what is written next. */
     ff_store_release64(&entry->word, make_word(sequence, attempt + 1, entry->addressee, OPEN));
   }
 }

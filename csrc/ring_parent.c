@@ -52,8 +52,10 @@ static int post(ff_ring *ring, const ff_ticket *ticket, uint32_t worker, uint64_
   if (!have_room(ring, tail, batch.parts)) return -EAGAIN;
   for (uint32_t part = 0; part < batch.parts; part++)
     open_part(ring, tail + part, &batch, part, worker == FF_ANY_WORKER ? 0 : worker + 1);
-  /* A hint: `work` below orders the look. Never in the middle of a batch, see find_finished(). */
-  ff_store_relaxed64(&ring->header->tail, tail + batch.parts);
+  /* A hint for workers: `work` below orders their look. SYNC tail: release. For a taker in another
+   * thread, who must find the tickets before it, see advance_head(). Never in the middle of a batch,
+   * see find_finished(). */
+  ff_store_release64(&ring->header->tail, tail + batch.parts);
   *sequence = tail;
   return 0;
 }
@@ -132,7 +134,8 @@ void ff_ring_wake_idle(ff_ring *ring) {
     ff_unpark_all(&ring->header->work);
 }
 
-/* Unordered: tickets above head may be gone already, so head moves over everything that is. */
+/* Unordered: tickets above head may be gone already, so head moves over everything that is. An entry
+ * looks the same before its ticket is seen: whoever loads `tail` for this must acquire it. */
 static void advance_head(ff_ring *ring, uint64_t head, uint64_t tail) {
   while (head != tail && is_gone(ff_load_relaxed64(&entry_at(ring, head)->word), head)) head++;
   ff_store_relaxed64(&ring->header->head, head); /* a hint for workers; the parent owns it */
@@ -198,7 +201,8 @@ static bool is_one_piece(const ff_ring *ring, uint64_t first, const ff_ticket *t
 
 int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch) {
   uint64_t head = ff_load_relaxed64(&ring->header->head);
-  uint64_t tail = ff_load_relaxed64(&ring->header->tail), sequence;
+  uint64_t tail = ff_load_acquire64(&ring->header->tail); /* SYNC tail: acquire */
+  uint64_t sequence;
   ff_batch part;
   if (!find_finished(ring, ordered, &sequence)) return -EAGAIN;
   uint32_t parts = entry_at(ring, sequence)->ticket.parts;
@@ -237,7 +241,7 @@ uint32_t ff_ring_cancel(ff_ring *ring) {
     uint64_t held = make_word(s, word_attempt(word), 0, FILLING); /* by the parent: no owner */
     if (!ff_swap_if_acquire64(&entry->word, word, held)) continue; /* claimed meanwhile */
     entry->result = (ff_result){.kind = FF_CANCELLED};
-    ff_store_release64(&entry->word, make_word(s, word_attempt(word), 0, READY));
+    ff_store_release64(&entry->word, make_word(s, word_attempt(word), 0, READY)); /* as publish */
     cancelled++;
   }
   if (cancelled) ff_ring_wake_taker(ring); /* another thread may sleep until there is one */

@@ -122,9 +122,15 @@ static void a_budget_without_room_for_the_table_is_refused(void) {
 
 static void what_is_no_cache_is_refused(void) {
   int fd;
-  ff_cache cache;
+  ff_cache cache, again;
   REQUIRE(ff_memory_create("other", MIB, "", &fd) == 0);
   CHECK_EQ(ff_cache_open(fd, &cache), -EPROTO);
+  close(fd);
+  REQUIRE(ff_cache_create(10, MIB, "", &fd) == 0);
+  REQUIRE(ff_cache_open(fd, &cache) == 0);
+  cache.header->items = 1ull << 61; /* a table of 2^64 bytes: none, to who multiplies */
+  CHECK_EQ(ff_cache_open(fd, &again), -EPROTO);
+  ff_cache_close(&cache);
   close(fd);
 }
 

@@ -213,7 +213,7 @@ def quiet_post(
     """
     posts = [
         store(TICKET, RELEASE, 1),
-        store(TAIL, RELAXED, 1),
+        store(TAIL, RELEASE, 1),
         add("work", poster, 1),
     ]
     posts.insert(look, load(FIRST, ACQUIRE, "poster saw first"))
@@ -245,6 +245,13 @@ def quiet_post(
         return not aloud or not read["poster saw sleepers"]
 
     return Protocol([posts, takes, sleeps], is_lost)
+
+
+def head_moves(*, posting: str = RELEASE, taking: str = ACQUIRE) -> Protocol:
+    """A taker in another thread: `head` goes over what looks taken, up to the tail that it saw."""
+    posts = [store(TICKET, RELEASE, 1), store(TAIL, posting, 1)]
+    moves = [load(TAIL, taking, "tail"), load(TICKET, RELAXED, "ticket")]
+    return Protocol([posts, moves], lambda read: bool(read["tail"]) and not read["ticket"])
 
 
 # -- csrc/park.h: the bells -------------------------------------------------------------------
@@ -344,6 +351,7 @@ RIGHT = {
     "known: two observers, sequentially consistent": two_observers(SEQ),
     "a quiet post that finds a batch ready": quiet_post(False),
     "a quiet post that finds none": quiet_post(True),
+    "a ticket that is posted while `head` moves": head_moves(),
     "a bell": bell(),
     "a bell whose rings are heard before the look": hearing(),
     "a record read while it is overwritten": journal(),
@@ -357,6 +365,8 @@ WRONG = {
     "the taker's addition of 0 is relaxed": quiet_post(False, taker=RELAXED),
     "the taker only loads `work`": quiet_post(False, taker=None),
     "sleepers are counted with acquire and release only": quiet_post(True, counting=BOTH),
+    "`tail` is stored relaxed": head_moves(posting=RELAXED),
+    "`tail` is loaded relaxed by the taker": head_moves(taking=RELAXED),
     "the bell is rung relaxed": bell(ringer=RELAXED),
     "a record's words are written relaxed": journal(words=RELAXED),
     "a record's stamp is written relaxed": journal(stamps=RELAXED),
