@@ -250,6 +250,18 @@ def test_the_short_way_to_a_small_picture_gives_nearly_the_same(tmp_path):
     assert difference.mean() < 2
 
 
+def test_pictures_and_masks_of_one_seed_stay_together(tmp_path):
+    (tmp_path / "class").mkdir()
+    for number in range(6):
+        picture(number).convert("L").save(tmp_path / "class" / f"{number}.png")
+    moves = {"rotation_range": 40, "width_shift_range": [-3, 5], "horizontal_flip": True}
+    options = {"class_mode": None, "target_size": SIZE, "interpolation_order": 0, "seed": 5} | moves
+    pictures = images(tmp_path, **options)[0]
+    masks = images(tmp_path, color_mode="grayscale", **options)[0]
+    np.testing.assert_array_equal(pictures, np.repeat(masks, 3, axis=-1))
+    assert not np.array_equal(pictures, images(tmp_path, **options | {"seed": 6})[0])
+
+
 @pytest.mark.parametrize("color_mode", ["rgb", "rgba", "grayscale"])
 @pytest.mark.parametrize("more", [{}, MOVED], ids=str)
 def test_every_layout_and_dtype_holds_the_same_pictures(folder, color_mode, more):
