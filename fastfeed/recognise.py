@@ -220,15 +220,20 @@ def order_of(length: int, rows: int | None, options: Options) -> EpochOrder:
 def too_few(order: EpochOrder, rows: int | None, options: Options) -> SourceError:
     """Say that there is not one step."""
     items = f"{order.length} {'batches' if rows is None else 'samples'}"
+    asked = "drop_last=True" if options.drop_last else 'uneven="drop"'
     if options.shard.world == 1:
         return SourceError(
-            f"drop_last=True leaves no batch: {items} make less than one batch of {rows}. Lower "
-            "batch_size or set drop_last=False."
+            f"{asked} leaves no batch: {items} make less than one batch of {rows}. Lower "
+            f"batch_size or leave {asked} out."
         )
-    each = "one" if rows is None else f"a batch of {rows}"
+    each, cure = "one", 'set uneven="pad", which repeats items'
+    if rows is not None:
+        each = f"a batch of {rows}"
+        cure = 'lower batch_size, or set uneven="short", which makes smaller batches'
+    instead = f", in place of {asked}" if options.drop_last else ""
     return SourceError(
         f"{items} are too few for {options.shard.world} ranks: there is not {each} for each. Use "
-        'fewer ranks, lower batch_size, or set uneven="pad", which repeats items.'
+        f"fewer ranks, or {cure}{instead}."
     )
 
 

@@ -233,13 +233,17 @@ def test_uneven_is_one_of_three() -> None:
 
 def test_more_ranks_than_batches() -> None:
     source = np.arange(9)
-    with pytest.raises(SourceError, match=r"9 samples are too few for 5 ranks.*pad"):
+    with pytest.raises(SourceError, match=r"9 samples are too few for 5 ranks.*uneven=\"short\""):
         fastfeed.Loader(source, batch_size=2, shard=(0, 5))
     padded = shares(source, 5, batch_size=2, uneven="pad")
     assert padded == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 0]]
     assert shares(source, 5, batch_size=2, uneven="short") == [[0], [1, 2], [3, 4], [5, 6], [7, 8]]
     with pytest.raises(SourceError, match="3 batches are too few for 4 ranks: there is not one"):
         fastfeed.Loader(Batches(number, 3), shard=(0, 4))
+    with pytest.raises(SourceError, match="smaller batches, in place of drop_last=True"):
+        fastfeed.Loader(source, batch_size=2, shard=(0, 5), drop_last=True)
+    with pytest.raises(SourceError, match=r"uneven=.drop. leaves no batch.*leave uneven"):
+        fastfeed.Loader(source, batch_size=10, uneven="drop")
 
 
 @pytest.mark.parametrize(("uneven", "sizes"), [("pad", [4, 4, 4]), ("short", [4, 4, 1])])
