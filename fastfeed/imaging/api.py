@@ -158,6 +158,8 @@ def images(
         If an argument makes no sense, or no picture is found.
     ImageError
         In the loop: if a picture cannot be read, and `on_error` is "raise".
+    LibraryMissing
+        simplejpeg, OpenCV, or Pillow where it is needed is not installed.
 
     Examples
     --------

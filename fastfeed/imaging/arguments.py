@@ -67,7 +67,6 @@ def build(arguments: Arguments) -> Images:
     check_feeding(arguments)
     check_switches(arguments)
     arguments["classes"] = class_names(arguments["classes"])
-    check_installed(arguments["interpolation"], arguments["fast"])
     source, directory = the_source(arguments)
     dtype = dtype_of(arguments["dtype"])
     given = arguments | {
@@ -77,6 +76,7 @@ def build(arguments: Arguments) -> Images:
         "as_float": dtype != np.uint8,
         "crop": RandomCrop.of(arguments["random_resized_crop"]),
     }
+    check_installed(given["interpolation"], given["fast"] or given["crop"] is not None)
     selection = made(Selection, given)
     parts = {"reading": Reading, "augmentation": Augmentation, "standardize": Standardize}
     given |= {name: made(kind, given) for name, kind in parts.items()}

@@ -208,6 +208,20 @@ def test_without_pillow_all_but_a_few_kinds_are_read(tmp_path: Path) -> None:
     assert "Pillow (not installed) might" in printed
 
 
+def test_random_crops_need_no_pillow(tmp_path: Path) -> None:
+    (tmp_path / "picture.jpg").write_bytes(FILES["JPEG"])
+    printed = run(
+        without("PIL") + "import fastfeed\n"
+        f"options = dict(class_mode=None, interpolation='bilinear', directory={str(tmp_path)!r})\n"
+        "pictures = fastfeed.images(['picture.jpg'], random_resized_crop=True, **options)\n"
+        "print(pictures[0].shape)\n"
+        "try: fastfeed.images(['picture.jpg'], **options)\n"
+        "except ImportError as error: print(error)"
+    )
+    assert printed.startswith("(1, 256, 256, 3)\n")
+    assert "There is no pillow here" in printed
+
+
 def test_missing_libraries_are_asked_for_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
