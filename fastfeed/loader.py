@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastfeed.arguments import environment, integer, name_of, numbers
+from fastfeed.arguments import environment, integer, numbers
 from fastfeed.autotune.controller import Autotune
 from fastfeed.autotune.options import Tuning
 from fastfeed.devices.dataset import dataset, require_numpy
@@ -41,6 +41,7 @@ from fastfeed.passes import Pass
 from fastfeed.ranks import shard_of
 from fastfeed.recognise import Options, plan
 from fastfeed.resume import Progress, Resumable
+from fastfeed.sources.base import name_of
 from fastfeed.sources.streams import OnePass
 
 
@@ -103,7 +104,8 @@ class Loader(Resumable):
         more of them can be kept.
     worker_env : mapping of str to str, optional
         Environment of the worker processes, on top of the parent's. They get one thread a numeric
-        library, no GPU and ``KERAS_BACKEND=numpy`` unless it says otherwise.
+        library, no GPU and, where JAX is installed, ``KERAS_BACKEND=numpy`` unless it says
+        otherwise.
     cpu_ceiling : float, optional
         Cores' time that ``workers="auto"`` may use; other loads count as well, but are nobody's
         to bound. Default: all cores but one, which is left to the training.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import importlib
+import importlib.util
 import json
 import os
 import pickle
@@ -42,10 +42,12 @@ ENVIRONMENT = {
     "OPENCV_FOR_THREADS_NUM": "1",
     # A worker that touched the GPU would take memory from the training and could not fork.
     "CUDA_VISIBLE_DEVICES": "",
-    # A Sequence imports keras. With its NumPy backend that costs 1.4 s instead of 5.2 s.
-    "KERAS_BACKEND": "numpy",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+if importlib.util.find_spec("jax"):
+    # A Sequence imports keras. With its NumPy backend that costs 1.4 s instead of 5.2 s; but that
+    # backend borrows from JAX. Without JAX workers have the backend of the parent.
+    ENVIRONMENT["KERAS_BACKEND"] = "numpy"
 ALLOCATOR = {
     # Sources allocate and free an array or two of the same size for each item. By default glibc
     # gives such memory back to the system every time, and the next item pays for its pages again:

@@ -22,7 +22,7 @@ keras = pytest.importorskip("keras")
 if os.environ["KERAS_BACKEND"] != "tensorflow":  # these choose their backends, or need none
     collect_ignore = [
         f"test_keras_{name}.py"
-        for name in ("docs", "images", "load_img", "memory", "tutorials", "weights")
+        for name in ("docs", "images", "load_img", "memory", "tutorials", "weights", "without_jax")
     ]
 
 

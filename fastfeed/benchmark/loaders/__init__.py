@@ -74,8 +74,9 @@ class LoaderKind:
         return f"not installed (pip install {self.pip})"
 
 
-KERAS = (("KERAS_BACKEND", "numpy"),)
-"""Its enqueuers are the same on all backends; this one starts no threads before workers fork."""
+KERAS = (("KERAS_BACKEND", "numpy"),) if importlib.util.find_spec("jax") else ()
+"""Its enqueuers are the same on all backends; this one starts no threads before workers fork, and
+borrows from JAX."""
 
 LOADERS = (
     LoaderKind("fastfeed-fill", "fastfeed_loader", "fill"),
