@@ -226,14 +226,14 @@ def too_few(order: EpochOrder, rows: int | None, options: Options) -> SourceErro
             f"{asked} leaves no batch: {items} make less than one batch of {rows}. Lower "
             f"batch_size or leave {asked} out."
         )
-    each, cure = "one", 'set uneven="pad", which repeats items'
+    each, cure = "one", ' or set uneven="pad", which repeats items'
     if rows is not None:
         each = f"a batch of {rows}"
-        cure = 'lower batch_size, or set uneven="short", which makes smaller batches'
+        cure = ', lower batch_size, or set uneven="short", which makes smaller batches'
     instead = f", in place of {asked}" if options.drop_last else ""
     return SourceError(
         f"{items} are too few for {options.shard.world} ranks: there is not {each} for each. Use "
-        f"fewer ranks, or {cure}{instead}."
+        f"fewer ranks{cure}{instead}."
     )
 
 
