@@ -257,7 +257,10 @@ def fork_one(link: socket.socket, children: dict[int, int], poller: Any, main: A
     pidfd = os.pidfd_open(pid)
     children[pidfd] = pid
     poller.register(pidfd, select.POLLIN)
-    socket.send_fds(link, [json.dumps({"pid": pid}).encode()], [pidfd])
+    try:
+        socket.send_fds(link, [json.dumps({"pid": pid}).encode()], [pidfd])
+    except BrokenPipeError:  # it was killed meanwhile; the worker's lifeline ends that too
+        return False
     return True
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 
 import pytest
 from leftovers import eventually
 from process_scripts import Script, run
+
+from fastfeed.workers.forkserver import fork_one
 
 LOOP = """
 import os, sys, time
@@ -143,3 +147,17 @@ def test_output_that_nobody_reads_is_no_trouble(tmp_path):
     os._exit(0)
     """
     assert run(tmp_path, text, environment={"PYTHONUNBUFFERED": ""}) == (0, "True\n")
+
+
+def test_a_parent_that_is_killed_while_it_waits_for_a_worker_is_no_error() -> None:
+    """The fork server finds the request, and nobody who would hear the answer."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with open(os.devnull) as link, open(os.devnull) as parent:
+        socket.send_fds(ours, [b"fork"], [link.fileno(), parent.fileno()])
+    ours.close()
+    children: dict[int, int] = {}
+    assert not fork_one(theirs, children, select.poll(), lambda *_: os._exit(0))
+    ((pidfd, pid),) = children.items()
+    assert os.waitpid(pid, 0) == (pid, 0)
+    os.close(pidfd)
+    theirs.close()
