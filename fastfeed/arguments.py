@@ -12,11 +12,6 @@ from fastfeed.engine import MOST_AHEAD
 from fastfeed.errors import ArgumentError
 
 
-def name_of(source: Any) -> str:
-    """Return what people call a source: its class or function."""
-    return str(getattr(source, "__qualname__", type(source).__qualname__))
-
-
 def numbers(workers: Any, max_queue_size: Any, tuning: Tuning) -> tuple[int | None, Any]:
     """Return the workers to plan with (None: as many as is usual) and the batches ahead.
 

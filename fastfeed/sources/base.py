@@ -236,6 +236,15 @@ class Source(ABC):
         return None
 
 
+def name_of(value: Any) -> str:
+    """Return what people call a function or a class, or the class of an object: `load`, or
+    `Dataset.load`, wherever it was defined.
+    """
+    named = value if hasattr(value, "__name__") else type(value)
+    name = getattr(named, "__qualname__", named.__name__)
+    return str(name).rpartition("<locals>.")[2]
+
+
 def not_none(made: Tree, name: str, item: Item, index: int | None = None) -> Tree:
     """Refuse None, the result of a forgotten ``return``; `index` is what `name` was asked for,
     where that is not the item's.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastfeed.caching.base import Cache
 from fastfeed.order import EpochOrder
-from fastfeed.sources.base import Item, Writer, not_none
+from fastfeed.sources.base import Item, Writer, name_of, not_none
 from fastfeed.sources.keeping import KeepingSource
 from fastfeed.sources.rows import ItemReader, RowReader, Rows
 from fastfeed.sources.samples import (
@@ -49,6 +49,7 @@ class PreparedSamples(KeepingSource, SampleSource):
         super().__init__(items, order)
         self.cache = cache
         self._transform = transform
+        self._transform_name = name_of(transform)
         self._layouts: dict[int, tuple[Tree, Layout]] = {}  # of so many rows, and one of them
         self._stamp_of = getattr(items, "stamp", None) if cache and cache.has_stamps else None
 
@@ -95,8 +96,8 @@ class PreparedSamples(KeepingSource, SampleSource):
         assert self._transform is not None
         sample = self._sample(row, item) if self.cache is None else own(self._kept(row, item))
         item.seed(row)  # the same numbers whether the sample was just made or not
-        name = getattr(self._transform, "__qualname__", type(self._transform).__qualname__)
-        return not_none(self._transform(sample, item.rng_of(row)), name, item, row)
+        made = self._transform(sample, item.rng_of(row))
+        return not_none(made, self._transform_name, item, row)
 
     def _kept(self, row: int, item: Item) -> Tree:
         assert self.cache is not None

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastfeed.errors import ArgumentError, SourceError
-from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
+from fastfeed.sources.base import EndOfItems, Item, Source, Writer, name_of, not_none
 from fastfeed.sources.light import Shelf
 from fastfeed.sources.samples import collate
 from fastfeed.sources.streams import OnePass, items_of, require_callable_without_arguments
@@ -82,11 +82,6 @@ def generator(gen: Any, map: Callable[..., Any]) -> MappedGenerator:
         require_callable_without_arguments(gen)
     takes_rng(map)
     return MappedGenerator(gen, map)
-
-
-def name_of(function: Any) -> str:
-    """Return what people call a function or an object."""
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def takes_rng(function: Callable[..., Any]) -> bool:

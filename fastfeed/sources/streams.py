@@ -14,7 +14,7 @@ from typing import Any
 
 from fastfeed.errors import SourceError, SourceExhausted, WorkerCrashed
 from fastfeed.order import ALONE, Shard
-from fastfeed.sources.base import EndOfItems, Item, Source, Writer, not_none
+from fastfeed.sources.base import EndOfItems, Item, Source, Writer, name_of, not_none
 from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.samples import collate
 
@@ -225,6 +225,6 @@ def require_callable_without_arguments(function: Callable[..., Any]) -> None:
     ]
     if missing:
         raise SourceError(
-            f"{getattr(function, '__name__', function)} needs the arguments {missing}, which "
+            f"{name_of(function)} needs the arguments {missing}, which "
             "fastfeed does not know. Bind them: functools.partial(function, ...)."
         )

@@ -7,6 +7,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from unit_trees import DTYPES, filled
 
 import fastfeed
 from fastfeed.errors import ArgumentError, SourceError, SourceExhausted, WorkerCrashed
+from fastfeed.sources.base import name_of
 
 WAYS: list[dict[str, Any]] = [
     {"workers": 0},
@@ -367,3 +369,15 @@ def test_samples_in_another_order_are_the_same_samples() -> None:
     assert sorted(order) == list(range(N)) != order
     assert batches[0][0]["name"] == ["n" * row for row in order]
     assert same(batches[0][0]["image"], np.stack([image(row) for row in order]))
+
+
+def test_names_are_what_people_call_things() -> None:
+    class Set:
+        def load(self) -> None: ...
+
+    def inner() -> None: ...
+
+    values = [inner, len, Set, Set(), Set.load, Set().load, partial(inner), lambda: 0]
+    names = ["inner", "len", "Set", "Set", "Set.load", "Set.load", "partial", "<lambda>"]
+    assert [name_of(value) for value in values] == names
+    assert name_of(fastfeed.files.webdataset([__file__], ["py"])) == "webdataset"
