@@ -109,6 +109,7 @@ typedef struct {
   _Alignas(FF_LINE) ff_a32 sleepers; /* too high after a kill: that costs a system call, no more */
   _Alignas(FF_LINE) ff_a32 ready;   /* bit 0: the parent sleeps; +2 per publication */
   _Alignas(FF_LINE) ff_a64 head;    /* lowest ticket not yet taken; the parent writes */
+  ff_a64 withdrawn;                 /* lowest one posted after the last cancel; the parent writes */
   _Alignas(FF_LINE) ff_a64 tail;    /* next ticket to be posted; the parent writes */
   _Alignas(FF_LINE) ff_a32 running; /* 0: everybody goes home */
 } ff_header;
@@ -168,9 +169,9 @@ int ff_ring_post_quietly(ff_ring *ring, const ff_ticket *ticket, uint32_t worker
                          uint64_t *sequence);
 /* Wake workers that sleep although there are tickets. Any thread of the parent. */
 void ff_ring_wake_idle(ff_ring *ring);
-/* Take the next batch, or any finished one if not `ordered`. -EAGAIN: none is ready. One of several
- * parts comes when all are ready: as one, with parts = 1, if they lie in the slot and agree; else
- * each by itself, in order, and ff_batch_join() makes one of them. */
+/* Take the next batch, or any finished one of its epoch if not `ordered`. -EAGAIN: none is ready.
+ * One of several parts comes when all are ready: as one, with parts = 1, if they lie in the slot and
+ * agree; else each by itself, in order, and ff_batch_join() makes one of them. */
 int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch);
 /* Like take, but sleeps up to `timeout_ns`. Also returns -EAGAIN as soon as `*alarm` differs from
  * `alarm_seen` (pass the monitor's death count, or NULL). */

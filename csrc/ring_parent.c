@@ -141,15 +141,20 @@ static void advance_head(ff_ring *ring, uint64_t head, uint64_t tail) {
   ff_store_relaxed64(&ring->header->head, head); /* a hint for workers; the parent owns it */
 }
 
+/* Without order too no batch overtakes one of an earlier epoch: nobody wants it yet, and on a device
+ * it would lie where the other one has to go. Those that were withdrawn nobody waits for. */
 static bool find_finished(const ff_ring *ring, bool ordered, uint64_t *sequence) {
   uint64_t tail = ff_load_relaxed64(&ring->header->tail), word;
+  uint64_t withdrawn = ff_load_relaxed64(&ring->header->withdrawn);
   uint64_t s = ff_load_relaxed64(&ring->header->head);
+  uint32_t epoch = UINT32_MAX; /* of the batches passed */
   while (s != tail) {
     bool ready = is_ready(ring, s, &word);
-    *sequence = s;
-    if (ready && is_finished(ring, s)) return true;
-    if (ordered) return false;
     const ff_ticket *ticket = &entry_at(ring, s)->ticket;
+    *sequence = s;
+    if (ready && ticket->epoch <= epoch && is_finished(ring, s)) return true;
+    if (ordered) return false;
+    if (!is_gone(word, s) && s >= withdrawn && ticket->epoch < epoch) epoch = ticket->epoch;
     s += ready ? ticket->parts - ticket->part : 1; /* its batch is not: on to the next one */
     FF_FAULT(FF_PASSING);
   }
@@ -244,7 +249,8 @@ uint32_t ff_ring_cancel(ff_ring *ring) {
     ff_store_release64(&entry->word, make_word(s, word_attempt(word), 0, READY)); /* as publish */
     cancelled++;
   }
-  if (cancelled) ff_ring_wake_taker(ring); /* another thread may sleep until there is one */
+  ff_store_relaxed64(&ring->header->withdrawn, tail); /* seen by who is woken: `ready` orders it */
+  ff_ring_wake_taker(ring); /* another thread may sleep until there is one that it may take */
   return cancelled;
 }
 

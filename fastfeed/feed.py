@@ -77,7 +77,6 @@ class Feed:
         self._afresh = False  # the next epoch is not the one after this
         self._promised = 0  # batches of this epoch, as far as it is known
         self._stale_below = 0  # tickets with lower numbers belong to a loop that was left
-        self._early: list[Batch] = []  # finished before their epoch began (unordered only)
         self._parts = Parts()
         self._closed = False
 
@@ -119,8 +118,6 @@ class Feed:
         self._stale_below = self._belt.posted
         if self._uploads is not None:
             self._uploads.skip_below(self._stale_below)
-        while self._early:
-            self._discard(self._early.pop())
         for piece in self._parts.drop():
             self._discard(piece)
         # An interrupted `next` may have lost one.
@@ -150,7 +147,7 @@ class Feed:
             self._prepare()
             belt.wake()
         while belt.due:
-            batch = self._take() or self._take_early() or self._wait()
+            batch = self._take() or self._wait()
             opened = belt.open(batch) or self._open_unusual(batch)
             if opened is not None:
                 if self._pool.size:  # at once: the workers make it while the caller uses this one
@@ -164,13 +161,6 @@ class Feed:
             if run is None:
                 return
             self._belt.run = run
-
-    def _take_early(self) -> Batch | None:
-        """Return one that was finished before its epoch, which is now. Several epochs may wait."""
-        for place, batch in enumerate(self._early):
-            if batch.epoch == self.epoch:
-                return self._early.pop(place)
-        return None
 
     def _wait(self) -> Batch:
         """Sleep until a batch is there; replace dead workers meanwhile."""
@@ -198,8 +188,9 @@ class Feed:
         elif batch.kind == END or self._schedule.has_ended(batch.epoch, batch.worker):
             self._discard(batch)
             self._end(batch)
-        elif batch.epoch != self.epoch:
-            self._early.append(batch)
+        elif batch.epoch != self.epoch:  # an interrupted `next` has lost the rest of this one
+            self._discard(batch)
+            self._belt.due, self._afresh = 0, True
         else:
             self._belt.held -= 1
             self._belt.due -= 1

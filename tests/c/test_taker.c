@@ -85,6 +85,46 @@ static void a_part_that_comes_at_any_moment_of_any_look(void) {
         wait_for_the_late_part(parts, part, visits);
 }
 
+/* -- epochs: no order in them, but one after the other ----------------------------------------- */
+
+static void post_in(uint32_t epoch, uint64_t index) {
+  uint64_t sequence;
+  ff_ticket ticket = {.index = index, .epoch = epoch, .capacity = 64};
+  REQUIRE(ff_ring_post(&ring, &ticket, FF_ANY_WORKER, &sequence) == 0);
+}
+
+/* Of tickets 0 and 1 of an epoch, and 2 of the next one, the first is still in the making. */
+static ff_claim make_all_but_the_first(void) {
+  ring = make_ring(4, 1);
+  for (uint64_t index = 0; index < 3; index++) post_in(index == 2, index);
+  ff_claim slow = claim(&ring, 0);
+  make_next(&ring, 0), make_next(&ring, 0);
+  CHECK_EQ(take(&ring, false).ticket.index, 1);
+  CHECK(nothing_to_take(&ring, false));
+  return slow;
+}
+
+static void a_batch_waits_for_the_epoch_before(void) {
+  ff_claim slow = make_all_but_the_first();
+  publish(&ring, &slow);
+  CHECK_EQ(take(&ring, false).ticket.index, 0);
+  CHECK_EQ(take(&ring, false).ticket.index, 2);
+  free_ring(&ring);
+}
+
+static void but_not_for_one_that_was_left(void) {
+  ff_claim slow = make_all_but_the_first();
+  CHECK_EQ(ff_ring_cancel(&ring), 0);
+  CHECK_EQ(take(&ring, false).ticket.index, 2);
+  post_in(2, 3);
+  make_next(&ring, 0);
+  CHECK_EQ(take(&ring, false).ticket.index, 3);
+  publish(&ring, &slow);
+  CHECK_EQ(take(&ring, false).ticket.index, 0);
+  CHECK_EQ(ff_ring_outstanding(&ring), 0);
+  free_ring(&ring);
+}
+
 /* -- another thread posts: the entry is free, and `head` still where it was ---------------------- */
 
 static void post_one_more(void) { CHECK_EQ(post(&ring, 2), 2); }
@@ -131,6 +171,8 @@ int main(void) {
   watchdog_start();
   RUN(a_part_that_comes_behind_the_taker);
   RUN(a_part_that_comes_at_any_moment_of_any_look);
+  RUN(a_batch_waits_for_the_epoch_before);
+  RUN(but_not_for_one_that_was_left);
   RUN(a_place_that_is_used_again_at_once);
   RUN(and_cancelled_at_once);
   return check_report("test_taker");

@@ -44,6 +44,14 @@ def die_once_at(marker: str, place: int, index: int) -> None:
         os._exit(7)
 
 
+def wait_for_the_next_epoch(folder: str, index: int) -> None:
+    """Let the last batch of the first epoch be made after the fourth of the second."""
+    if not once(Path(folder, str(index))):
+        once(Path(folder, f"{index} again"))
+    elif index == 7:
+        assert eventually(Path(folder, "3 again").exists)
+
+
 # -- order ----------------------------------------------------------------------------------
 
 
@@ -56,6 +64,18 @@ def test_batches_are_those_of_the_calling_thread_whatever_waits_on_the_device(
     with Loader(Batches(12), device="cuda", device_queue_size=queue, **kind) as loader:
         for epoch in range(2):
             assert_same(loader, expected[epoch])
+
+
+@each_workers
+def test_the_next_epoch_leaves_the_last_batch_of_this_one_its_place(
+    gpu: Gpu, kind: dict[str, Any], tmp_path: Path
+) -> None:
+    source = Batches(8, functools.partial(wait_for_the_next_epoch, str(tmp_path)))
+    options = {"device": "cuda", "ordered": False, "stable_addresses": True} | kind
+    with Loader(source, **options) as loader:
+        for _ in range(2):
+            assert sorted(indices(loader)) == list(range(8))
+    assert Path(tmp_path, "3 again").exists()
 
 
 @each_kind
