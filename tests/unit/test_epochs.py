@@ -147,3 +147,15 @@ def test_a_batch_that_is_lost_by_an_interrupt_takes_no_place_in_the_queue_for_ev
             while loader._engine._ring.take_wait() is None:  # Ctrl-C came before it was opened
                 pass
         assert [int(batch[0]) for batch in loader] == list(range(9))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_loop_that_goes_on_after_such_an_interrupt_ends(ordered: bool) -> None:
+    with fastfeed.Loader(Batches(number, 9), workers=2, ordered=ordered) as loader:
+        for _ in range(3):
+            batches = iter(loader)
+            next(batches)
+            while loader._engine._ring.take_wait(ordered) is None:
+                pass
+            assert len(list(batches)) == 7
+        assert sorted(int(batch[0]) for batch in loader) == list(range(9))
