@@ -322,7 +322,9 @@ CURES = {
     "length": "The source has other items now, so positions mean something else. Resume with the "
     "data that the job began with (items that are batches count as such: keep their size).",
     "shuffle": f"{ANOTHER_ORDER} Make the Loader with the shuffle of the state.",
-    "fingerprint": "It is not the source that the job began with. Resume with the same data; if "
-    "it is the same, and only looks different, give its class a method fingerprint() that says so.",
+    "fingerprint": "It is not the source that the job began with. Resume with the same data. If "
+    "it is the same, and only looks different (files were copied, a class was renamed), put this "
+    "loader's into the state: state['fingerprint'] = loader.state_dict()['fingerprint']; or give "
+    "your class a method fingerprint() that says so.",
 }
 """What to do about each difference."""

@@ -104,6 +104,18 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert {type(value) for value in state.values()} == {int, bool, str}
 
 
+def test_what_only_looks_different_is_taken_as_the_user_says() -> None:
+    state = state_of()
+    with loader_of(list(range(40))) as loader:  # the same numbers
+        with pytest.raises(StateMismatch, match=r"state\['fingerprint'\] = loader\.state_dict"):
+            loader.load_state_dict(state)
+        state["fingerprint"] = loader.state_dict()["fingerprint"]
+        loader.load_state_dict(state)
+        rest = [int(value) for batch in loader for value in batch]
+    with loader_of() as loader:
+        assert rest == [int(value) for batch in loader for value in batch][4:]
+
+
 # -- fingerprints ---------------------------------------------------------------------------
 
 
