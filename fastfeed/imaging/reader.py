@@ -230,15 +230,23 @@ class Images(ItemReader):
 
         Neither where the folder lies nor when its files were written counts: a copy is the same.
         """
-        total = hashlib.blake2b(self._arguments.encode(), digest_size=16)
-        total.update(self._found.names.digest())
-        rows = range(0, self.n_samples, -(-self.n_samples // LOOKED_AT))
-        sizes = [size_of_file(self._found.path(row)) for row in rows]
-        total.update(hash_of(np.array(sizes, dtype=np.int64)))
+        total = self._hash_of_files(self._arguments)
         total.update(repr(self._found.class_indices).encode())
         for array in self._found.arrays():
             total.update(hash_of(array))
         return total.hexdigest()
+
+    def kept_fingerprint(self) -> str:
+        """Return the same of the decoded pictures alone, without labels and what is random."""
+        return self._hash_of_files(self._reading.identity).hexdigest()
+
+    def _hash_of_files(self, arguments: str) -> hashlib.blake2b:
+        total = hashlib.blake2b(arguments.encode(), digest_size=16)
+        total.update(self._found.names.digest())
+        rows = range(0, self.n_samples, -(-self.n_samples // LOOKED_AT))
+        sizes = [size_of_file(self._found.path(row)) for row in rows]
+        total.update(hash_of(np.array(sizes, dtype=np.int64)))
+        return total
 
     # -- what Keras's iterators tell of themselves -------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
@@ -63,6 +63,12 @@ class Reading:
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of each picture."""
         return (*self.target_size, CHANNELS[self.color_mode])
+
+    @property
+    def identity(self) -> str:
+        """What tells the pictures that `load` returns from those of another one."""
+        least = None if self.crop is None else self.crop.least(*self.target_size)
+        return repr((replace(self, crop=None), least))
 
     def load(self, path: str) -> Image:
         """Read a picture: of `shape`, or of its own size if it is to be cut.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.imaging.augment import LEVELS, looked_up
 from fastfeed.imaging.ranges import number_of
 
 Image = npt.NDArray[Any]
@@ -60,6 +61,9 @@ class Standardize:
         is_plain = self._function is None and not self._center
         self._only_factor = bool(rescale) and is_plain and dtype == np.float32
         self._only_levels = not rescale and is_plain
+        self._halves = None
+        if is_plain and dtype == np.float16:
+            self._halves = (LEVELS * (self._factor or np.float32(1))).astype(np.float16)
         if self._working == np.uint8 and (rescale or self._center):
             raise ArgumentError(
                 "dtype='uint8' holds whole numbers from 0 to 255: no rescale, samplewise_center or "
@@ -70,11 +74,14 @@ class Standardize:
 
     def put(self, image: Image, out: Image) -> None:
         """Write a picture of (height, width, channels) to its place in the batch."""
+        if self._halves is not None and image.dtype == np.uint8:
+            # NumPy makes each float16 apart, in seven times the time of looking it up
+            image = looked_up(image, self._halves.view(np.int16)).view(np.float16)
         if self._channels_first:
             image = image.transpose(2, 0, 1)
         if self._only_factor and self._factor is not None:
             np.multiply(image, self._factor, out=out, dtype=np.float32)
-        elif self._only_levels:
+        elif self._only_levels or image.dtype == np.float16:
             np.copyto(out, image, casting="unsafe")  # from uint8, or float32 to another float
         else:
             out[...] = self._standardized(image)
