@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastfeed.workers.forkserver import SERVERS
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 def worker_pids() -> list[int]:

@@ -131,7 +131,7 @@ def use_simulated_gpu() -> Gpu:
 
 def wait_until_ready(loader: fastfeed.Loader, least: int = 1) -> None:
     """Wait until so many batches lie on the device for the consumer."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 50
     while loader.stats().device.waiting < least:  # type: ignore[union-attr]
         assert time.monotonic() < deadline, str(loader.stats())
         time.sleep(0.002)

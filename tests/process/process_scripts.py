@@ -19,7 +19,7 @@ from leftovers import eventually
 
 HERE = Path(__file__).parent
 SEARCHED = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-PATIENCE_S = 20.0
+PATIENCE_S = 50.0
 
 
 class Script:

@@ -26,17 +26,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def memory_of(pid: int, line: str) -> int:
-    """Return bytes: "Pss", of which shared pages count in parts, or "Anonymous", its own."""
-    for entry in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if entry.startswith(f"{line}:"):
-            return int(entry.split()[1]) * 1024
-    raise AssertionError(f"no {line} for process {pid}")
+def memory_of(pid: int, *names: str) -> int:
+    """Return bytes: "Pss_...", of which shared pages count in parts, or "Anonymous", its own."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {name: int(size.split()[0]) for name, size in (line.split(":") for line in lines)}
+    return sum(sizes[name] * 1024 for name in names)
 
 
 def tree_bytes() -> int:
-    """Return the proportional memory of this process and its workers."""
-    return sum(memory_of(pid, "Pss") for pid in [os.getpid(), *worker_pids()])
+    """Return the proportional memory of this process and its workers.
+
+    Without mapped files: of libraries a process has less while others run that use them.
+    """
+    pids = [os.getpid(), *worker_pids()]
+    return sum(memory_of(pid, "Pss_Anon", "Pss_Shmem") for pid in pids)
 
 
 class Paths:

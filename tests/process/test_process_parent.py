@@ -44,7 +44,7 @@ def test_a_parent_that_is_killed_leaves_nothing(tmp_path, before, then):
     script.process.kill()
     assert script.finish() == -signal.SIGKILL
     assert script.output.strip() == "five"
-    assert named_shared_memory() <= named
+    assert eventually(lambda: named_shared_memory() <= named)  # others make theirs meanwhile
 
 
 def test_a_parent_that_is_killed_takes_with_it_what_workers_have_started(tmp_path):

@@ -31,12 +31,12 @@ from process_sources import Batches
 class Photos(Batches):
     pass
 
-with Loader(Photos(1000, lambda i: time.sleep(60 if i == 7 else 0.01)), workers=2) as loader:
+with Loader(Photos(1000, lambda i: time.sleep(3600 if i == 7 else 0.01)), workers=2) as loader:
     for number, _ in enumerate(loader, 1):
         if number == 7:
             print("up", flush=True)
 """
-"""The loop waits for item 7, which takes a minute; the other worker has made those after it."""
+"""The loop waits for item 7, which takes an hour; the other worker makes those after it."""
 
 THREE_LOADERS = """
 import itertools, time
@@ -133,7 +133,7 @@ def top(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command, with pipes in the place of a terminal."""
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "COLUMNS")}
     return subprocess.run(
-        [*TOP, *map(str, arguments)], capture_output=True, text=True, timeout=30,
+        [*TOP, *map(str, arguments)], capture_output=True, text=True, timeout=60,
         env=environment | options.pop("environment", {}), **options,
     )  # fmt: skip
 
@@ -216,7 +216,7 @@ def test_a_pipe_gets_lines_until_ctrl_c(several: int) -> None:
         assert process.stdout
         found = [process.stdout.readline() for _ in range(6)]
         process.send_signal(2)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     for line, name in zip(found, ["Train", "Validation", "Inline"] * 2, strict=True):
         assert re.match(rf"\d\d:\d\d:\d\d {name}: [\d.,]+ batches/s, .*; waiting ", line)
 
@@ -224,7 +224,7 @@ def test_a_pipe_gets_lines_until_ctrl_c(several: int) -> None:
 def test_without_rich_there_are_lines(stuck: int) -> None:
     code = "import sys; sys.modules['rich'] = None; from fastfeed.cli import main; sys.exit(main())"
     arguments = ["top", str(stuck), "--once", "--interval", "0.1"]
-    text = subprocess.check_output([sys.executable, "-c", code, *arguments], text=True, timeout=30)
+    text = subprocess.check_output([sys.executable, "-c", code, *arguments], text=True, timeout=60)
     assert re.match(r"\d\d:\d\d:\d\d Photos: ", text)
 
 
@@ -357,7 +357,7 @@ def test_a_job_that_ends_meanwhile(tmp_path: Path) -> None:
             assert process.stdout and process.stderr
             assert json.loads(process.stdout.readline())["loaders"]
             script.process.kill()
-            assert process.wait(10) == 1
+            assert process.wait(60) == 1
             assert process.stderr.read() == f"fastfeed: Process {pid} (" + (
                 f"{sys.executable} script.py) has ended.\n"
             )
@@ -388,12 +388,12 @@ def test_a_reader_that_has_gone_and_a_full_disk(stuck: int) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     run = subprocess.run(
-        [*TOP, str(stuck), "--plain", "--interval", "0.1"], stdout=theirs, timeout=30
+        [*TOP, str(stuck), "--plain", "--interval", "0.1"], stdout=theirs, timeout=60
     )
     os.close(theirs)
     assert run.returncode == 128 + 13
     with open("/dev/full", "w") as full:
         command = [*TOP, str(stuck), "--once", "--interval", "0.1"]
-        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=30)
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
     said = b"fastfeed: Standard output cannot be written: No space left on device.\n"
     assert (run.returncode, run.stderr) == (2, said)
