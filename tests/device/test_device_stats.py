@@ -61,9 +61,7 @@ def test_batches_from_page_locked_slots_are_never_copied_on_the_host(
         assert 60 <= stats.uploads <= 60 + 3  # what waits for the next epoch
         assert stats.upload_bytes == stats.uploads * BATCH_BYTES
         # Each batch crosses the bus once, and only so.
-        assert eventually(
-            lambda: gpu.calls("cuMemcpyHtoDAsync_v2") == device_stats(loader).uploads
-        )
+        assert eventually(lambda: gpu.calls("cuMemcpyHtoDAsync_v2") == device_stats(loader).uploads)
         assert gpu.calls("cuMemHostAlloc") == 0
 
 
