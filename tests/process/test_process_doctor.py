@@ -40,7 +40,7 @@ COMMAND = [sys.executable, "-P", "-m", "fastfeed", "doctor"]
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:
     status, output = run(tmp_path, QUICK, on_terminal=True, environment=TERMINAL)
     assert status == 0
-    assert re.search(r"\x1b\[32mok {7}\x1b\[0m\x1b\[1mcores\x1b\[0m: ", output)
+    assert re.search(r"\x1b\[32mok {7}\x1b\[0m\x1b\[1mversions\x1b\[0m: ", output)
     assert max(len(COLOUR.sub("", line)) for line in output.splitlines()) <= 60
 
 
@@ -50,7 +50,7 @@ def test_a_terminal_without_colours(tmp_path: Path, change: dict[str, str]) -> N
     status, output = run(tmp_path, QUICK, on_terminal=True, environment=environment)
     assert status == 0
     assert not re.search(r"\x1b\[[\d;]*3\dm", output)
-    assert "ok       cores: " in COLOUR.sub("", output)
+    assert "ok       versions: " in COLOUR.sub("", output)
     assert max(len(COLOUR.sub("", line)) for line in output.splitlines()) <= 40
 
 
