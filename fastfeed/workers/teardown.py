@@ -1,4 +1,4 @@
-"""What a second Ctrl-C and the end of the interpreter must not break."""
+"""What a second Ctrl-C, an alarm and the end of the interpreter must not break."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ def interpreter_is_ending() -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait while something is taken down, a second or two at the most.
+    """Let Ctrl-C and alarms wait while something is taken down, a second or two at the most.
 
-    It is forgotten if an earlier one is the reason for the end, or if the program ends anyway: who
-    presses it twice wants one traceback, of his own loop.
+    Ctrl-C is forgotten if an earlier one is the reason for the end: who presses it twice wants one
+    traceback, of his own loop. Both are if the program ends anyway.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python runs signal handlers in the main thread only
         return
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is None:  # set by other means than Python's: not ours to replace
-        yield
-        return
-    presses: list[int] = []
+    came: list[int] = []
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
-    signal.signal(signal.SIGINT, lambda number, frame: presses.append(number))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    ours = {number: handler for number, handler in handlers.items() if handler is not None}
+    for number in ours:  # the others were set by other means than Python's: not ours to replace
+        signal.signal(number, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-    if presses and not interrupted and not interpreter_is_ending():
-        signal.raise_signal(signal.SIGINT)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for one in came:
+        if not interpreter_is_ending() and not (interrupted and one == signal.SIGINT):
+            signal.raise_signal(one)

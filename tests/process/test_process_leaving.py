@@ -18,6 +18,7 @@ from process_support import assert_same, copied, indices, made_by_hand
 
 from fastfeed import Loader
 from fastfeed.errors import FastFeedError, LoaderClosed
+from fastfeed.workers import process
 
 KINDS = {
     "processes": {"workers": 2},
@@ -166,6 +167,30 @@ def test_a_loader_may_be_closed_by_a_signal_handler_while_its_loop_waits():
             for batch in loader:
                 if batch[0][0, 0] == 2:
                     signal.setitimer(signal.ITIMER_REAL, 0.05)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_alarm_while_a_loader_is_closed_comes_when_it_is(monkeypatch):
+    class Rang(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Rang
+
+    def wait_for(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGALRM)
+        really_wait_for(*arguments)
+
+    really_wait_for = process.wait_for
+    monkeypatch.setattr(process, "wait_for", wait_for)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        loader = Loader(Batches(8, lambda i: i >= 2 and time.sleep(60)), workers=1)
+        next(iter(loader))
+        with pytest.raises(Rang):
+            loader.close()
+        assert worker_pids() == []
     finally:
         signal.signal(signal.SIGALRM, before)
 
