@@ -262,5 +262,5 @@ def check_framework(framework: str) -> None:
         raise ArgumentError(
             "With device, framework must be one of "
             f"{', '.join(map(repr, DEVICE_FRAMEWORKS))}: whose arrays batches are made of.",
-            repr(framework),
+            f"framework={framework!r}",
         )

@@ -35,7 +35,8 @@ def ordinal_of(device: Any) -> int | None:
     match = DEVICE_NAME.fullmatch(str(device))
     if not match:
         raise ArgumentError(
-            'device must be None (batches in host memory), "cuda" or "cuda:1".', repr(device)
+            'device must be None (batches in host memory), "cuda" or "cuda:1".',
+            f"device={device!r}",
         )
     return None if match[1] is None else int(match[1])
 

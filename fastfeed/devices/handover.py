@@ -50,11 +50,12 @@ def hand_over_to(framework: str) -> HandOver:
     if framework == "cupy":
         raise ArgumentError(
             'CuPy has arrays on GPUs only: add device="cuda", or choose another framework.',
-            repr(framework),
+            f"framework={framework!r}",
         )
     if framework not in FRAMEWORKS:
         raise ArgumentError(
-            f"framework must be one of {', '.join(map(repr, FRAMEWORKS))}.", repr(framework)
+            f"framework must be one of {', '.join(map(repr, FRAMEWORKS))}.",
+            f"framework={framework!r}",
         )
     if framework == "numpy":
         return numpy_views
@@ -79,7 +80,7 @@ def import_framework(
         raise ArgumentError(
             f"framework={framework!r} needs a package that cannot be imported here ({error}). "
             f"Install it, for example: pip install 'fastfeed[{extra}]'.",
-            repr(framework),
+            f"framework={framework!r}",
         ) from error
 
 
