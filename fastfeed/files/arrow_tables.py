@@ -10,15 +10,8 @@ import numpy as np
 
 from fastfeed.errors import SourceError, gib
 from fastfeed.files.arrow_values import ArrowColumn, as_numpy, require_numeric
-from fastfeed.files.columns import (
-    Array,
-    ColumnReader,
-    Keys,
-    existing,
-    pick,
-    require_unchanged,
-    state_of,
-)
+from fastfeed.files.columns import Array, ColumnReader, Keys, pick
+from fastfeed.files.paths import existing, require_unchanged, state_of
 from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import Tree

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastfeed.caching.base import stamp_of
 from fastfeed.errors import ArgumentError, SourceError
-from fastfeed.files.columns import existing
+from fastfeed.files.paths import existing
 from fastfeed.structure import Tree
 
 

@@ -15,15 +15,13 @@ from fastfeed.files.columns import (
     ColumnReader,
     Indices,
     Keys,
-    existing,
     fixed_size,
     pick,
     read_sorted,
-    require_unchanged,
     runs,
-    state_of,
     take,
 )
+from fastfeed.files.paths import existing, require_unchanged, state_of
 from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader
 from fastfeed.structure import leaves, map_leaves

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from fastfeed.errors import ArgumentError, SourceError, gib
-from fastfeed.files.columns import Array, Keys, existing, pick, require_rows
+from fastfeed.files.columns import Array, Keys, pick, require_rows
+from fastfeed.files.paths import existing
 from fastfeed.structure import Tree, map_leaves
 
 LOCAL_HEADER_BYTES = 30

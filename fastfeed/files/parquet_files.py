@@ -13,23 +13,15 @@ import numpy as np
 
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.arrow_values import as_numpy, by_part, ragged, require_numeric
-from fastfeed.files.columns import (
-    Array,
-    Keys,
-    existing,
-    pick,
-    require_unchanged,
-    state_of,
-)
+from fastfeed.files.columns import Array, Keys, pick
+from fastfeed.files.paths import FilePath, existing, require_unchanged, state_of
 from fastfeed.packages import library
 from fastfeed.sources.rows import RowReader, Rows
 from fastfeed.structure import ArraySpec, leaves, map_leaves
 
-Path = str | os.PathLike[str]
-
 
 def parquet(
-    paths: Path | Sequence[Path], columns: Keys = None, *, keep_bytes: int = 256 << 20
+    paths: FilePath | Sequence[FilePath], columns: Keys = None, *, keep_bytes: int = 256 << 20
 ) -> RowReader:
     """Read columns of Parquet files.
 

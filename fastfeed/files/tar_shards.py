@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from fastfeed.errors import ArgumentError, SourceError
+from fastfeed.files.paths import FilePath
 from fastfeed.packages import library
-
-Path = str | os.PathLike[str]
 
 
 def webdataset(
-    urls: Path | Sequence[Path],
+    urls: FilePath | Sequence[FilePath],
     keys: Sequence[str],
     *,
     decode: str | Sequence[Any] = (),
@@ -61,7 +60,7 @@ def webdataset(
         webdataset is not installed.
     """
     wds = library("webdataset", "A tar shard")
-    listed: Sequence[Path]
+    listed: Sequence[FilePath]
     if isinstance(urls, (str, os.PathLike)):
         listed = wds.shardlists.expand_urls(os.fspath(urls))
     else:
