@@ -17,7 +17,7 @@ from fastfeed.order import ALONE, EpochOrder, Shard, Uneven
 from fastfeed.sources.arrays import ArraySource, common_length, contiguous, is_array_tree
 from fastfeed.sources.base import Source
 from fastfeed.sources.cached import PreparedSamples, with_cache
-from fastfeed.sources.fingerprints import fingerprint_of
+from fastfeed.sources.fingerprints import identity_of
 from fastfeed.sources.images import ImageSource, is_image_iterator
 from fastfeed.sources.indexable import BatchSource, EpochHooks, FillSource, length_of
 from fastfeed.sources.light import LocalShelf, SharedShelf
@@ -271,8 +271,9 @@ def cache_of(source: Any, n_samples: int, options: Options) -> Cache | None:
     """Make or open the cache that was asked for."""
     if options.cache is None:
         return None
-    fingerprint = fingerprint_of(source, n_samples)
-    return open_cache(options.cache, options.cache_budget, n_samples, fingerprint)
+    is_reader = isinstance(source, RowReader)
+    told = source.kept_fingerprint() if is_reader else identity_of(source)
+    return open_cache(options.cache, options.cache_budget, n_samples, f"{told} of {n_samples}")
 
 
 def plan_indexable(source: Any, options: Options) -> Plan:

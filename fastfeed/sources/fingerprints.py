@@ -11,11 +11,6 @@ ROWS, VALUES = 64, 256
 """So many rows of an array are looked at, and so many values of each."""
 
 
-def fingerprint_of(source: Any, length: int) -> str:
-    """Return the source's identity and its length."""
-    return f"{identity_of(source)} of {length}"
-
-
 def identity_of(source: Any) -> str:
     """Return the source's own ``fingerprint``, a text or a method, or else the name of its class.
 

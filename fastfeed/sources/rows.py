@@ -82,6 +82,12 @@ class RowReader(ABC):
     def fingerprint(self) -> str:
         """Return what tells this data from other data: the same in every run, and cheap."""
 
+    def kept_fingerprint(self) -> str:
+        """Return what tells the samples that a cache keeps from others: without what is done to
+        them behind it.
+        """
+        return self.fingerprint()
+
 
 class ItemReader(RowReader):
     """Reads one sample after the other, in two stages, so that a cache fits in between."""

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from unit_cache import KINDS, Counted
@@ -231,6 +232,25 @@ def test_decoded_is_kept_and_augmented_anew(cache: str) -> None:
     assert reader.cache is None  # the user's own object stays as it is
     assert not np.array_equal(first[0], second[0])
     assert same(epochs(Decoder(), workers=0, shuffle=False)[:2], [first, second])
+
+
+def test_decoded_pictures_are_found_again_whatever_is_done_with_them(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"a/{number}.png"), np.full((20, 20, 3), number * 40, np.uint8))
+
+    def found(size: int = 16, **options: Any) -> int:
+        source = fastfeed.images(tmp_path, target_size=(size, size), classes=["a"], **options)
+        with fastfeed.Loader(source, workers=0, cache=f"disk:{tmp_path / 'cache'}") as loader:
+            before = loader.stats().cache.samples
+            list(loader)
+        return before
+
+    assert found() == 0
+    assert found(horizontal_flip=True, rescale=1 / 255, class_mode=None, batch_size=2) == 6
+    for other in ({"size": 8}, {"random_resized_crop": True}, {"color_mode": "grayscale"}):
+        with pytest.raises(CacheError, match="is of another source"):
+            found(**other)
 
 
 # -- use, and the end ---------------------------------------------------------------------------
