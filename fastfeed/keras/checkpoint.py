@@ -191,7 +191,7 @@ class LoaderCheckpoint(LateCallback):
                 "model has none: compile it with one.",
                 "optimizer=None",
             )
-        return int(optimizer.iterations.numpy())
+        return int(optimizer.iterations)
 
     def _save(self, epoch: int) -> None:
         """Save the state, and with which of Keras's epochs it goes on."""

@@ -46,18 +46,21 @@ def stream():
         yield batch(index)
 
 
-def built(steps=1):
+def built(steps=1, accumulate=None):
     """A model that notes what it is trained on, as BackupAndRestore needs it."""
     model = new_recorder(keras)
-    if steps > 1:
-        model.compile("sgd", "mse", run_eagerly=True, steps_per_execution=steps)
+    if steps > 1 or accumulate:
+        optimizer = keras.optimizers.SGD(gradient_accumulation_steps=accumulate)
+        model.compile(optimizer, "mse", run_eagerly=True, steps_per_execution=steps)
     model(np.zeros((1, 4), "float32"))
     return model
 
 
-def train(folder, batches=None, save_freq="epoch", source=None, steps=1, **options):
+def train(
+    folder, batches=None, save_freq="epoch", source=None, steps=1, accumulate=None, **options
+):
     """Train until the end, or for so many batches; return the numbers of those it has got."""
-    model = built(steps)
+    model = built(steps, accumulate)
     callbacks = [
         keras.callbacks.BackupAndRestore(folder / "model", save_freq=save_freq),
         LoaderCheckpoint(folder / "data.json", save_freq=save_freq),
@@ -160,6 +163,12 @@ def test_several_steps_at_once(tmp_path):
     first = train(tmp_path, 2, 3, steps=3)  # so many executions
     assert len(first) == 6
     check(first, train(tmp_path, None, 3, steps=3), whole(), 3)
+
+
+def test_gradients_of_several_batches(tmp_path):
+    """The optimizer then counts one step for them."""
+    first = train(tmp_path, 9, 2, accumulate=4)
+    check(first, train(tmp_path, None, 2, accumulate=4), whole(), 1)
 
 
 @on_tensorflow
