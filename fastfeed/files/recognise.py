@@ -50,7 +50,7 @@ def reader_of(source: Any) -> Any | None:
     return None
 
 
-FRAME = "Pass its columns as arrays: {name: frame[name].to_numpy() for name in frame}."
+FRAME = "Pass its columns as arrays: {name: frame[name].to_numpy() for name in frame.columns}."
 COLUMN = "Pass the table with fastfeed.files.arrow(table, columns), or column.to_numpy()."
 DATASET = "Pass the dataset, with the columns wanted: dataset.select_columns([...])."
 ARCHIVE = "Pass its path: fastfeed.files.npz(path, keys)."

@@ -64,7 +64,7 @@ def test_other_sources_are_left_alone(source: Any) -> None:
     [
         (
             pandas.DataFrame({0: [1, 2, 3]}),
-            r"a pandas\.DataFrame are no samples.*\.to_numpy\(\) for",
+            r"a pandas\.DataFrame are no samples.*\.to_numpy\(\) for name in frame\.columns",
         ),
         (
             pa.chunked_array([[1, 2, 3]]),
