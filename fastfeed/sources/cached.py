@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed.caching.base import Cache
+from fastfeed.errors import SourceError
 from fastfeed.order import EpochOrder
 from fastfeed.sources.base import Item, Writer, name_of, not_none
 from fastfeed.sources.keeping import KeepingSource
@@ -119,7 +121,15 @@ class PreparedSamples(KeepingSource, SampleSource):
 
     def _stamp(self, row: int) -> int:
         """Return what changes when the file of a sample does; 0: nobody knows."""
-        return 0 if self._stamp_of is None else int(self._stamp_of(row))
+        if self._stamp_of is None:
+            return 0
+        stamp = self._stamp_of(row)
+        if not isinstance(stamp, numbers.Real) or stamp != stamp:
+            raise SourceError(
+                f"{name_of(self._stamp_of)}({row}) returned {stamp!r}; it returns a number that "
+                "changes when the sample does: fastfeed.caching.base.stamp_of(path), for example."
+            )
+        return hash(stamp)  # of a whole number itself, and of all the digits of others
 
 
 def own(sample: Tree) -> Tree:

@@ -79,7 +79,7 @@ def generator(gen: Any, map: Callable[..., Any]) -> MappedGenerator:
             f"map={map!r}",
         )
     if not hasattr(gen, "__iter__"):
-        require_callable_without_arguments(gen)
+        require_callable_without_arguments(gen, may_be_divided=False)
     takes_rng(map)
     return MappedGenerator(gen, map)
 

@@ -204,27 +204,36 @@ def is_divisible(function: Callable[..., Any]) -> bool:
     return {"shard", "num_shards"} <= parameters.keys()
 
 
-def require_callable_without_arguments(function: Callable[..., Any]) -> None:
+def require_callable_without_arguments(
+    function: Callable[..., Any], may_be_divided: bool = True
+) -> None:
     """Refuse a function that fastfeed could not call.
+
+    Parameters
+    ----------
+    may_be_divided : bool
+        It is given ``shard`` and ``num_shards`` where it takes both.
 
     Raises
     ------
     SourceError
-        If it has required parameters other than ``shard`` and ``num_shards``.
+        If it has other required parameters.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return
+    given = ("shard", "num_shards") if may_be_divided and is_divisible(function) else ()
     missing = [
         p.name
         for p in parameters
         if p.default is p.empty
         and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        and p.name not in ("shard", "num_shards")
+        and p.name not in given
     ]
     if missing:
         raise SourceError(
-            f"{name_of(function)} needs the arguments {missing}, which "
-            "fastfeed does not know. Bind them: functools.partial(function, ...)."
+            f"{name_of(function)} needs the arguments {missing}, which fastfeed does not know: it "
+            "calls a generator function without any, or with shard and num_shards if it takes "
+            "both and there is no map. Bind others: functools.partial(function, ...)."
         )

@@ -349,6 +349,10 @@ def test_wrong_arguments_are_refused_with_what_was_received(
 def test_a_generator_function_with_arguments_is_refused() -> None:
     with pytest.raises(SourceError, match="needs the arguments"):
         generator(with_option, map=heavy)
+    with pytest.raises(SourceError, match=r"needs the arguments \['shard', 'num_shards'\]"):
+        generator(lambda shard, num_shards: iter(()), map=heavy)
+    with pytest.raises(SourceError, match=r"needs the arguments \['shard'\], .* takes both"):
+        fastfeed.Loader(lambda shard: iter(()))
 
 
 def test_a_stream_is_not_shuffled() -> None:
