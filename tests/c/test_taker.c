@@ -22,7 +22,7 @@ static void at_visit(enum ff_fault_point point, uint32_t visits, void (*act)(voi
   meanwhile.act = act;
 }
 
-/* -- a worker publishes: no order ---------------------------------------------------------- */
+/* -- a worker publishes, and there is no order -------------------------------------------- */
 
 static ff_claim late;
 
@@ -98,7 +98,7 @@ static ff_claim make_all_but_the_first(void) {
   ring = make_ring(4, 1);
   for (uint64_t index = 0; index < 3; index++) post_in(index == 2, index);
   ff_claim slow = claim(&ring, 0);
-  make_next(&ring, 0), make_next(&ring, 0);
+  for (int i = 0; i < 2; i++) make_next(&ring, 0);
   CHECK_EQ(take(&ring, false).ticket.index, 1);
   CHECK(nothing_to_take(&ring, false));
   return slow;
@@ -125,7 +125,7 @@ static void but_not_for_one_that_was_left(void) {
   free_ring(&ring);
 }
 
-/* -- another thread posts: the entry is free, and `head` still where it was ---------------------- */
+/* -- another thread posts: the entry is free, and `head` still where it was ------------------ */
 
 static void post_one_more(void) { CHECK_EQ(post(&ring, 2), 2); }
 
@@ -138,7 +138,10 @@ static void cancel_one_more(void) {
 /* Ticket 0 of a full ring is taken; 2 comes into its place meanwhile. */
 static ff_batch take_the_first(bool ordered, void (*act)(void)) {
   ring = make_ring(2, 1);
-  for (uint64_t index = 0; index < 2; index++) post(&ring, index), make_next(&ring, 0);
+  for (uint64_t index = 0; index < 2; index++) {
+    post(&ring, index);
+    make_next(&ring, 0);
+  }
   at_visit(FF_AFTER_TAKE, 1, act);
   ff_batch first = take(&ring, ordered);
   CHECK_EQ(meanwhile.visits, 0);
