@@ -16,7 +16,7 @@ def existing(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     SourceError
-        If there is none.
+        If there is none, or it may not be read.
     ArgumentError
         If it is no path, but a list of them, an open file, ...
     """
@@ -35,6 +35,8 @@ def existing(path: str | os.PathLike[str]) -> str:
     absolute = os.path.abspath(os.fspath(path))
     if not os.path.exists(absolute):
         raise SourceError(f"There is no {absolute}. Check the path.")
+    if not os.access(absolute, os.R_OK, effective_ids=True):
+        raise SourceError(f"{absolute} may not be read by this user. Change its permissions.")
     return absolute
 
 
