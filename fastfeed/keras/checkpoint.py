@@ -179,7 +179,10 @@ class LoaderCheckpoint(LateCallback):
             self._be_quiet(saved["data"]["consumed"] > 0)
         self._state = source.state()
         source.trail = Trail()
-        going_on = epoch if saved is None else max(epoch, saved["epoch"])
+        going_on = epoch
+        if saved is not None:  # what was left may be too little for a step of more ranks
+            skipped = self._state["epoch"] - saved["data"]["epoch"]
+            going_on = max(epoch, saved["epoch"] + skipped)
         self._save(going_on)
         return going_on - epoch
 

@@ -172,6 +172,14 @@ def test_gradients_of_several_batches(tmp_path):
 
 
 @on_tensorflow
+def test_what_is_left_is_too_little_for_a_step_of_more_ranks(tmp_path):
+    train(tmp_path, 6, 6)
+    second = train(tmp_path, None, 6, shard=(0, 2))  # the seventh batch is left out
+    assert len(second) == 3 * (EPOCHS - 1)
+    assert set(second) < set(range(LENGTH))
+
+
+@on_tensorflow
 def test_a_process_that_was_killed(tmp_path):
     program = (
         "import os, signal, sys; from pathlib import Path\n"
