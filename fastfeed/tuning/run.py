@@ -107,7 +107,8 @@ class Tuning:
                 self._measure(begin)
             ended, error = Ended.OUT_OF_TIME if self._too_slow else Ended.DONE, self._too_slow
         except OutOfTime:
-            ended, error = Ended.OUT_OF_TIME, f"The budget of {self._budget:g} s was used up."
+            ended = Ended.OUT_OF_TIME
+            error = self._too_slow or f"The budget of {self._budget:g} s was used up."
         except KeyboardInterrupt:
             ended, error = Ended.INTERRUPTED, "Interrupted."
         except ArgumentError:
