@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from fastfeed.errors import ArgumentError
+from fastfeed.errors import ArgumentError, FastFeedError
 from fastfeed.keras import legacy
 from fastfeed.keras.arguments import Auto, LoaderArguments
 from fastfeed.keras.callbacks import with_ours
@@ -106,9 +106,13 @@ def fit_generator(
         training = opened.enter_context(
             feeding(model, generator, making, steps_per_epoch, "steps_per_epoch", class_weight)
         )
-        validation = opened.enter_context(
-            feeding_validation(model, validation_data, making, validation_steps)
-        )
+        try:
+            validation = opened.enter_context(
+                feeding_validation(model, validation_data, making, validation_steps)
+            )
+        except FastFeedError as error:
+            error.add_note("This is about validation_data.")
+            raise
         # Of arrays that Keras divides itself; a Loader's batches are made already.
         batch_size = loader_options.get("batch_size") if validation.source is None else None
         calls = with_ours(callbacks, callback_class(model), training.source, epochs, data_wait)

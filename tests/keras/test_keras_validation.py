@@ -7,6 +7,7 @@ from keras_own import Dataset
 from keras_sources import BACKEND, WORKERS, Batches, Later, batch, endless
 
 import fastfeed
+from fastfeed.errors import ArgumentError
 from fastfeed.keras import evaluate_generator, fit_generator, predict_generator
 
 
@@ -19,6 +20,14 @@ def train(make_model, data, **options):
     model = make_model(["accuracy"])
     options = {"shuffle": False, "validation_data": data, "data_wait": False, **options}
     return fit_generator(model, Batches(), None, 3, 0, **options).history
+
+
+def test_what_is_refused_as_validation_data_says_so(make_model):
+    """The call names one number of workers, and the generator to train on may well be divisible."""
+    options = {"validation_steps": 3, "workers": 2, "use_multiprocessing": True}
+    with pytest.raises(ArgumentError, match="worker processes cannot share it") as refused:
+        train(make_model, endless(), **options)
+    assert refused.value.__notes__ == ["This is about validation_data."]
 
 
 @pytest.fixture
