@@ -9,21 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from fastfeed.caching.base import Cache
-from fastfeed.caching.opening import open_cache
 from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.files.recognise import reader_of
 from fastfeed.order import ALONE, EpochOrder, Shard, Uneven
 from fastfeed.sources.arrays import ArraySource, common_length, contiguous, is_array_tree
 from fastfeed.sources.base import Source
-from fastfeed.sources.cached import PreparedSamples, with_cache
-from fastfeed.sources.fingerprints import identity_of
+from fastfeed.sources.cached import PreparedSamples, cache_of, sample_source, with_cache
 from fastfeed.sources.images import ImageSource, is_image_iterator
-from fastfeed.sources.indexable import BatchSource, EpochHooks, FillSource, length_of
+from fastfeed.sources.indexable import BatchSource, FillSource, length_of
 from fastfeed.sources.light import LocalShelf, SharedShelf
 from fastfeed.sources.mapped import MappedGenerator, MappedIterator, MappedSource, Share
 from fastfeed.sources.rows import RowReader, RowSource
-from fastfeed.sources.samples import SampleSource
 from fastfeed.sources.streams import (
     GeneratorSource,
     IteratorSource,
@@ -262,18 +258,10 @@ def plan_reader(reader: RowReader, options: Options) -> Plan:
     seed = options.seed if reader.seed is None else reader.seed
     options = replace(options, shuffle=options.shuffle or reader.shuffle, seed=seed)
     order = order_of(reader.n_samples, rows, options)
-    cache = cache_of(reader, reader.n_samples, options)
+    kept = (options.cache, options.cache_budget)
+    cache = cache_of(*kept, reader.n_samples, reader.kept_fingerprint)
     source = RowSource(with_cache(reader, cache) if cache else reader, order, cache)
     return Plan(source, options.worker_count, options.processes, order, seed)
-
-
-def cache_of(source: Any, n_samples: int, options: Options) -> Cache | None:
-    """Make or open the cache that was asked for."""
-    if options.cache is None:
-        return None
-    is_reader = isinstance(source, RowReader)
-    told = source.kept_fingerprint() if is_reader else identity_of(source)
-    return open_cache(options.cache, options.cache_budget, n_samples, f"{told} of {n_samples}")
 
 
 def plan_indexable(source: Any, options: Options) -> Plan:
@@ -288,31 +276,11 @@ def plan_indexable(source: Any, options: Options) -> Plan:
     else:
         order = order_of(length, options.batch_size, options)
     if options.batch_size is not None and order is not None:
-        wrapped = sample_source(source, order, options)
+        kept = (options.cache, options.cache_budget, options.transform)
+        wrapped = sample_source(source, order, *kept)
     else:
         wrapped = FillSource(source) if hasattr(source, "fill") else BatchSource(source)
     return Plan(wrapped, options.worker_count, options.processes, order, options.seed)
-
-
-def sample_source(items: Any, order: EpochOrder, options: Options) -> SampleSource:
-    """Wrap an object whose items are samples.
-
-    Raises
-    ------
-    ArgumentError
-        If a cache would keep what the object changes from epoch to epoch.
-    """
-    if options.cache is None and options.transform is None:
-        return SampleSource(items, order)
-    if options.cache is not None and EpochHooks(items):
-        raise ArgumentError(
-            f"{type(items).__name__} has on_epoch_begin or on_epoch_end, which may change what its "
-            "items are; a cache would give those of the first epoch for ever. Shuffle with "
-            "shuffle=True, augment with transform=..., and leave the method out; or leave cache "
-            "out.",
-            f"cache={options.cache!r}",
-        )
-    return PreparedSamples(items, order, cache_of(items, order.length, options), options.transform)
 
 
 def plan_images(source: Any, options: Options) -> Plan:

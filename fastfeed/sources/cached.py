@@ -6,6 +6,7 @@ A batch whose samples are all there is copied natively, without a Python loop ov
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import numbers
 from collections.abc import Callable
@@ -15,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastfeed.caching.base import Cache
-from fastfeed.errors import SourceError
+from fastfeed.caching.opening import open_cache
+from fastfeed.errors import ArgumentError, SourceError
 from fastfeed.order import EpochOrder
 from fastfeed.sources.base import Item, Writer, name_of, not_none
+from fastfeed.sources.fingerprints import identity_of
+from fastfeed.sources.indexable import EpochHooks
 from fastfeed.sources.keeping import KeepingSource
 from fastfeed.sources.rows import ItemReader, RowReader, Rows
 from fastfeed.sources.samples import (
@@ -130,6 +134,71 @@ class PreparedSamples(KeepingSource, SampleSource):
                 "changes when the sample does: fastfeed.caching.base.stamp_of(path), for example."
             )
         return hash(stamp)  # of a whole number itself, and of all the digits of others
+
+
+def sample_source(
+    items: Any, order: EpochOrder, cache: str | None, budget: int | None, transform: Any
+) -> SampleSource:
+    """Wrap an object whose items are samples; `cache`, `budget` and `transform` as the user gave
+    them.
+
+    Raises
+    ------
+    ArgumentError
+        If `transform` cannot be called, or a cache would keep what the object changes from epoch to
+        epoch.
+    """
+    if transform is not None:
+        require_transform(transform)
+    elif cache is None:
+        return SampleSource(items, order)
+    if cache is not None and EpochHooks(items):
+        raise ArgumentError(
+            f"{type(items).__name__} has on_epoch_begin or on_epoch_end, which may change what its "
+            "items are; a cache would give those of the first epoch for ever. Shuffle with "
+            "shuffle=True, augment with transform=..., and leave the method out; or leave cache "
+            "out.",
+            f"cache={cache!r}",
+        )
+    opened = cache_of(cache, budget, order.length, lambda: identity_of(items))
+    return PreparedSamples(items, order, opened, transform)
+
+
+def cache_of(
+    cache: str | None, budget: int | None, n_samples: int, identity: Callable[[], str]
+) -> Cache | None:
+    """Make or open the cache that was asked for, of so many samples. Their identity is asked for
+    only then: it may take a look at many files.
+    """
+    if cache is None:
+        return None
+    return open_cache(cache, budget, n_samples, f"{identity()} of {n_samples}")
+
+
+def require_transform(function: Any) -> None:
+    """Refuse what cannot be called with a sample and its random numbers.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not callable(function):
+        raise ArgumentError(
+            "transform is a function of a sample and its random numbers: transform(sample, rng).",
+            f"transform={function!r}",
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ArgumentError(
+            f"transform is called as {name_of(function)}(sample, rng) ({error}). Bind others: "
+            "functools.partial(...).",
+            f"transform={name_of(function)}{signature}",
+        ) from None
 
 
 def own(sample: Tree) -> Tree:

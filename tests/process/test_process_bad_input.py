@@ -368,7 +368,7 @@ def test_a_first_batch_larger_than_memory(little_memory, tmp_path):
 
 
 def test_a_generator_function_with_unknown_parameters():
-    def rows(folder, shard):
+    def rows(folder, shard, num_shards):
         yield folder
 
     refused(r"needs the arguments \['folder'\].*functools\.partial", errors.SourceError, rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit_cache import BUDGET, KINDS, Counted, new_cache, reopened
-from unit_sources import fed, same
+from unit_cache import BUDGET, KINDS, new_cache, reopened
+from unit_sources import same
 from unit_trees import every_dtype, every_memory_layout
 
 from fastfeed.caching.base import Cache
 from fastfeed.caching.opening import open_cache
-from fastfeed.errors import ArgumentError, CacheError, SourceError
+from fastfeed.errors import ArgumentError
 
 Pair = collections.namedtuple("Pair", ["left", "right"])
 
@@ -258,34 +257,3 @@ def test_a_budget_must_be_a_number_of_bytes(kind: str, tmp_path: Path, budget: A
 def test_there_are_two_kinds(option: Any) -> None:
     with pytest.raises(ArgumentError, match=r'"memory".*"disk:FOLDER".*Received: cache='):
         open_cache(option, None, 10, "data")
-
-
-# -- stamps -------------------------------------------------------------------------------------
-
-
-class Stamped(Counted):
-    """Samples of files of this time."""
-
-    time: Any = 1763758440.25
-
-    def stamp(self, index: int) -> Any:
-        return self.time
-
-
-def test_a_stamp_has_all_the_digits_of_a_time(tmp_path: Path) -> None:
-    source = Stamped()
-    run = functools.partial(
-        fed, source, batch_size=4, workers=0, cache=f"disk:{tmp_path / 'cache'}"
-    )
-    run()
-    source.time += 0.5
-    with pytest.raises(CacheError, match="older than its files: that of sample 0 "):
-        run()
-
-
-@pytest.mark.parametrize("stamp", ["2025-11-21", None, float("nan")])
-def test_a_stamp_that_is_no_number_is_named(tmp_path: Path, stamp: Any) -> None:
-    source = Stamped()
-    source.time = stamp
-    with pytest.raises(SourceError, match=rf"stamp\(0\) returned {stamp!r}; it returns a number"):
-        fed(source, batch_size=4, workers=0, cache=f"disk:{tmp_path / 'cache'}")

@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from unit_cache import KINDS, Counted
@@ -15,7 +14,6 @@ from unit_sources import fed, private, same
 
 import fastfeed
 from fastfeed.caching import proof
-from fastfeed.caching.base import stamp_of
 from fastfeed.errors import ArgumentError, CacheError, OutOfMemory
 from fastfeed.sources.rows import ItemReader, RowReader, Rows
 
@@ -234,25 +232,6 @@ def test_decoded_is_kept_and_augmented_anew(cache: str) -> None:
     assert same(epochs(Decoder(), workers=0, shuffle=False)[:2], [first, second])
 
 
-def test_decoded_pictures_are_found_again_whatever_is_done_with_them(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    for number in range(6):
-        cv2.imwrite(str(tmp_path / f"a/{number}.png"), np.full((20, 20, 3), number * 40, np.uint8))
-
-    def found(size: int = 16, **options: Any) -> int:
-        source = fastfeed.images(tmp_path, target_size=(size, size), classes=["a"], **options)
-        with fastfeed.Loader(source, workers=0, cache=f"disk:{tmp_path / 'cache'}") as loader:
-            before = loader.stats().cache.samples
-            list(loader)
-        return before
-
-    assert found() == 0
-    assert found(horizontal_flip=True, rescale=1 / 255, class_mode=None, batch_size=2) == 6
-    for other in ({"size": 8}, {"random_resized_crop": True}, {"color_mode": "grayscale"}):
-        with pytest.raises(CacheError, match="is of another source"):
-            found(**other)
-
-
 # -- use, and the end ---------------------------------------------------------------------------
 
 
@@ -308,38 +287,6 @@ def test_chance_before_the_cache_is_noticed(tmp_path: Path) -> None:
         run(Random(), seed=2)
 
 
-class Files:
-    """Samples that are files, and say when these change."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Any:
-        return np.frombuffer(self.paths[index].read_bytes(), np.uint8).copy()
-
-    def fingerprint(self) -> str:
-        return " ".join(path.name for path in self.paths)
-
-    def stamp(self, index: int) -> int:
-        return stamp_of(self.paths[index])
-
-
-def test_a_cache_older_than_its_files_is_refused(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{i}.bin" for i in range(4)]
-    for path in paths:
-        path.write_bytes(b"old")
-    run = functools.partial(
-        epochs, Files(paths), 2, workers=0, cache=f"disk:{tmp_path / 'cache'}", shuffle=False
-    )
-    assert run()[1][0].tolist() == [list(b"old")] * 4
-    paths[2].write_bytes(b"new")
-    with pytest.raises(CacheError, match="older than its files: that of sample 2 "):
-        run()
-
-
 # -- bad input ----------------------------------------------------------------------------------
 
 
@@ -355,6 +302,8 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "arrays": (np.zeros((9, 2)), {"cache": "memory"}, "in memory already"),
     "a generator": (lambda: iter([1]), {"cache": "memory", "shuffle": False}, "keeps samples"),
     "a transform of arrays": (np.zeros((9, 2)), {"transform": noisy}, "changes samples"),
+    "a transform that is none": (Counted(), {"transform": 3}, "function of a sample"),
+    "a transform without rng": (Counted(), {"transform": len}, r"called as len\(sample, rng\)"),
     "a transform of rows": (Reader(), {"transform": noisy}, "changes samples"),
     "hooks": (Changing(), {"cache": "memory"}, "on_epoch_end"),
     "an unknown kind": (Counted(), {"cache": "ram"}, '"disk:FOLDER"'),
