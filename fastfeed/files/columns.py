@@ -57,6 +57,11 @@ class Column(ABC):
     def open(self) -> None:
         """Open it, in the worker; once more does no harm."""
 
+    def close(self) -> None:  # noqa: B027  most columns need nothing
+        """Let go of its file. A read that is going on ends well, and one after it opens it again:
+        threads of two loaders may have the same column.
+        """
+
     @abstractmethod
     def read(self, index: Indices, out: Array) -> None:
         """Write the rows `index`, of which one may come twice, to `out`."""
@@ -112,6 +117,11 @@ class ColumnReader(RowReader):
         """Open each column."""
         for column in leaves(self._columns):
             column.open()
+
+    def close(self) -> None:
+        """Close each column."""
+        for column in leaves(self._columns):
+            column.close()
 
     def read(self, rows: Rows) -> None:
         """Read each column."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -141,29 +142,41 @@ class HDF5Column(Column):
 
     def open(self) -> None:
         """Map the values where they lie as they are in memory; open the dataset otherwise."""
-        if self._opened is not None:
-            return
-        require_unchanged(self._path, self._state)
-        if self._offset is None:
-            self._opened = open_file(self._path)[self._key]
-        else:
-            self._opened = np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
+        self._values()
+
+    def close(self) -> None:
+        """Let go of the file, which HDF5 closes when nobody reads it any more."""
+        self._opened = None
+
+    def _values(self) -> Any:
+        """Return what is open, or open it."""
+        opened = self._opened
+        if opened is None:
+            require_unchanged(self._path, self._state)
+            if self._offset is None:
+                opened = open_file(self._path)[self._key]
+            else:
+                opened = np.memmap(self._path, self.dtype, "r", self._offset, self.shape)
+            self._opened = opened
+        return opened
 
     def read(self, index: Indices, out: Array) -> None:
         """Read runs of neighbouring rows, each chunk of the file once."""
+        values = self._values()
         if self._offset is not None:
-            take(self._opened, index, out)
+            take(values, index, out)
         else:
-            read_sorted(self._read_runs, index, out)
-
-    def _read_runs(self, ascending: Indices, out: Array) -> None:
-        # Faster than one selection of many rows, which HDF5 compares with all chunks.
-        for place, first, count in runs(ascending):
-            out[place : place + count] = self._opened[first : first + count]
+            read_sorted(functools.partial(read_runs, values), index, out)
 
     def fingerprint(self) -> str:
         """Name the file, the dataset and what it holds."""
         return f"{self._state} {self._key} {self.shape} {self.dtype}"
+
+
+def read_runs(dataset: Any, ascending: Indices, out: Array) -> None:
+    """Read rows: faster than one selection of many, which HDF5 compares with all chunks."""
+    for place, first, count in runs(ascending):
+        out[place : place + count] = dataset[first : first + count]
 
 
 def path_of(dataset: Any) -> str:

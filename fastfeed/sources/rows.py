@@ -74,6 +74,9 @@ class RowReader(ABC):
     def open(self) -> None:  # noqa: B027  most readers need nothing
         """Prepare in the worker, before the first read: an open file would not survive the way."""
 
+    def close(self) -> None:  # noqa: B027
+        """Let go of what is open in this process. Another loader may go on reading."""
+
     @abstractmethod
     def read(self, rows: Rows) -> None:
         """Write the samples ``rows.index`` to ``rows.out``."""
@@ -147,6 +150,11 @@ class RowSource(KeepingSource):
     def open(self, worker: int) -> None:
         """Let the reader open its files."""
         self.items.open()
+
+    def close(self) -> None:
+        """Let the reader close its files: whoever keeps it may write to them now."""
+        self.items.close()
+        super().close()
 
     def fingerprint(self) -> str:
         """Return the reader's."""

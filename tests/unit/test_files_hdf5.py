@@ -14,6 +14,7 @@ import pytest
 from unit_files import ORDERS, read
 from unit_sources import fed, same
 
+from fastfeed import Loader
 from fastfeed.errors import ArgumentError, SourceError, SourceNotPicklable
 from fastfeed.files import LibraryMissing, hdf5, hdf5_files
 from fastfeed.files.recognise import reader_of
@@ -140,6 +141,22 @@ def test_an_error_of_the_library_says_what_was_being_read(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="filter") as caught:
         fed(hdf5(path, "x"), batch_size=2, workers=1)
     assert f"{path}/x was being read." in caught.value.__notes__
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_closed_loader_leaves_the_file_to_its_writer(path: Path, workers: int) -> None:
+    """Whoever keeps the source can feed it anew, as long as the file is what it was."""
+    source = hdf5(path, ("compressed", "contiguous"))
+    options: dict[str, Any] = {"batch_size": 2, "workers": workers, "use_multiprocessing": False}
+    with Loader(source, **options) as still_open:
+        batches = iter(still_open)
+        next(batches)
+        assert len(fed(source, **options)) == 5
+        assert sum(len(one) for one, _ in batches) == 8
+    with h5py.File(path, "r+") as file:
+        file["more"] = X
+    with pytest.raises(SourceError, match="was written or removed"):
+        fed(source, **options)
 
 
 def test_lengths_that_differ(path: Path) -> None:
