@@ -243,6 +243,10 @@ class CachedReader(RowReader):
         """Let the reader open its files."""
         self._reader.open()
 
+    def close(self) -> None:
+        """Let the reader close them."""
+        self._reader.close()
+
     def fingerprint(self) -> str:
         """Return the reader's."""
         return self._reader.fingerprint()

@@ -143,11 +143,15 @@ def test_an_error_of_the_library_says_what_was_being_read(tmp_path: Path) -> Non
     assert f"{path}/x was being read." in caught.value.__notes__
 
 
+@pytest.mark.parametrize("cache", [None, "memory"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_closed_loader_leaves_the_file_to_its_writer(path: Path, workers: int) -> None:
+def test_a_closed_loader_leaves_the_file_to_its_writer(
+    path: Path, workers: int, cache: str | None
+) -> None:
     """Whoever keeps the source can feed it anew, as long as the file is what it was."""
     source = hdf5(path, ("compressed", "contiguous"))
-    options: dict[str, Any] = {"batch_size": 2, "workers": workers, "use_multiprocessing": False}
+    options: dict[str, Any] = {"workers": workers, "use_multiprocessing": False, "cache": cache}
+    options["batch_size"] = 2
     with Loader(source, **options) as still_open:
         batches = iter(still_open)
         next(batches)
