@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,8 @@ class DiskCache(Cache):
 
     def _open(self) -> None:
         self._environment = environments.open(self._folder)
+        # Also if nobody calls `close`, because what was to use this could not be made.
+        self._close_environment = weakref.finalize(self, environments.close, self._environment)
         self._writer = CacheWriter(self._environment, self._folder, self._budget)
         self._looks = Looks()
         self._is_open = True
@@ -93,7 +96,7 @@ class DiskCache(Cache):
             self._writer.close()
             self._last_use = self.use()
             self._is_open = False
-            environments.close(self._environment)
+            self._close_environment()
 
     # -- samples ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -104,7 +105,8 @@ def test_a_job_killed_while_it_writes_leaves_whole_samples(tmp_path: Path) -> No
         script.wait_for("epoch 0")
         assert eventually(lambda least=number * 40: Slow(made).count() > least)
         for pid in script.pids():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended because the job did
+                os.kill(pid, signal.SIGKILL)
         script.process.wait()
         script.check_nothing_left()
         os.close(script.terminal)

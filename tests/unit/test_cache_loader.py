@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -241,6 +243,15 @@ def test_a_closed_loader_has_given_back_its_cache() -> None:
     loader.close()
     loader.close()
     assert batch[1].tolist() == [0, 1, 2, 3]
+
+
+def test_a_loader_that_cannot_be_made_leaves_no_cache_open(tmp_path: Path) -> None:
+    option = f"disk:{tmp_path / 'cache'}"
+    with pytest.raises(ArgumentError, match="rows must be"):
+        fastfeed.Loader(Counted(), batch_size=4, workers=2, rows=7, cache=option)
+    gc.collect()
+    opened = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    assert not [path for path in opened if path.startswith(str(tmp_path))]
 
 
 def test_a_second_run_makes_nothing(tmp_path: Path) -> None:
