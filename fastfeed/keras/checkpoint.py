@@ -85,16 +85,16 @@ class LoaderCheckpoint(LateCallback):
         self._is_first = True
 
     def on_model_restored(self) -> None:
-        """Leave nothing of a training that was killed when all its batches were trained, and not
-        yet ended: ``BackupAndRestore`` has Keras begin its last epoch again. `fit_generator` calls
-        it behind all callbacks, and Keras then looks at what that one has set.
+        """Have Keras begin behind an epoch whose last batch was trained: ``BackupAndRestore`` has it
+        begin that one again, also where it is the last of all. `fit_generator` calls this behind
+        all callbacks; Keras looks then at what that one has set.
         """
-        model, epochs = self.model, self.params["epochs"]  # type: ignore[attr-defined]
+        model = self.model  # type: ignore[attr-defined]
         if getattr(model, "_initial_epoch", None) is None:
             return
         saved = read(self._path).get(self._step())
-        if saved is not None and saved["epoch"] >= epochs:
-            model._initial_epoch = epochs
+        if saved is not None:
+            model._initial_epoch = max(model._initial_epoch, saved["epoch"])
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Before the first one, go on where the model was saved."""
@@ -160,8 +160,9 @@ class LoaderCheckpoint(LateCallback):
         return trail
 
     def _restore(self, source: Epochs, epoch: int) -> int:
-        """Go on with the state of the model's step. Return how many epochs Keras is behind: one, if
-        ``BackupAndRestore`` has saved at an epoch's last batch, because it begins that epoch again.
+        """Go on with the state of the model's step. Return how many epochs Keras is behind: one in
+        ``model.fit``, if ``BackupAndRestore`` has saved at an epoch's last batch, because it begins
+        that epoch again.
         """
         self._states = read(self._path)
         step = self._step()

@@ -64,6 +64,7 @@ def train(
     callbacks = [
         keras.callbacks.BackupAndRestore(folder / "model", save_freq=save_freq),
         LoaderCheckpoint(folder / "data.json", save_freq=save_freq),
+        *options.pop("more", []),
     ]
     if batches:
         callbacks.append(EndAfter(batches))
@@ -98,7 +99,7 @@ def check(first, second, expected, most_lost):
         (1, 1, 0),  # Keras looks at the first batch of a fit: of the one that was trained here
         (7 + 4, "epoch", 4),
         (5, 2, 1),
-        (7, 7, 0),  # BackupAndRestore begins this epoch again
+        (7, 7, 0),
         (2 * 7 + 6, 1, 0),
     ],
 )
@@ -118,6 +119,14 @@ def test_nothing_is_left_after_the_last_batch(save_freq, tmp_path):
     assert first == whole()
     assert train(tmp_path, None, save_freq) == []
     assert os.listdir(tmp_path) == ["data.json"]  # BackupAndRestore takes it as ended too
+
+
+def test_an_epoch_whose_last_batch_was_trained_is_not_begun_again(tmp_path):
+    begun = []
+    note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    train(tmp_path, LENGTH, LENGTH)
+    train(tmp_path, None, LENGTH, more=[note])
+    assert begun == [1, 2]  # as a schedule of the learning rate has to see it
 
 
 @pytest.mark.parametrize("save_freq", ["epoch", 2])
