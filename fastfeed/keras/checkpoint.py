@@ -85,9 +85,9 @@ class LoaderCheckpoint(LateCallback):
         self._is_first = True
 
     def on_model_restored(self) -> None:
-        """Have Keras begin behind an epoch whose last batch was trained: ``BackupAndRestore`` has it
-        begin that one again, also where it is the last of all. `fit_generator` calls this behind
-        all callbacks; Keras looks then at what that one has set.
+        """Have Keras begin behind an epoch whose last batch was trained: ``BackupAndRestore`` has
+        it begin that one again, also where it is the last of all. `fit_generator` calls this
+        behind all callbacks; Keras looks then at what that one has set.
         """
         model = self.model  # type: ignore[attr-defined]
         if getattr(model, "_initial_epoch", None) is None:
