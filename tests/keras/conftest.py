@@ -10,6 +10,8 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# PyTorch's threads wait by spinning: on cores that others use, each step takes many times longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Most tests train the same small model: JAX compiles its step for the first one only.
 COMPILED = tempfile.TemporaryDirectory(prefix="fastfeed-jax-")

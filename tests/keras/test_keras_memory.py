@@ -62,13 +62,14 @@ print(json.dumps(Look.seen))
 """
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("backend", host.BACKENDS)
 def test_200_epochs_with_the_same_workers_in_the_same_memory(backend, tmp_path):
     script = tmp_path / "training.py"
     script.write_text(LONG_TRAINING)
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=110
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=280
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
