@@ -265,6 +265,7 @@ class Engine:
             advice=self.autotune.advice if self.autotune else "",
             growing=growing_text(self._memory.growing),
             cache=self._source.cache_use(),
+            undivided=self._source.undivided,
         )
 
     def _device_stats(self) -> DeviceStats | None:

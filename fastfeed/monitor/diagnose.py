@@ -108,8 +108,8 @@ def diagnose(loader: Fed, step: Step, n: int, source: Source, looping: bool) -> 
     copies = type(source) is BatchSource  # others write batches where they stay
     copy_seconds = seconds_to_copy(int(records["bytes"].max())) if copies else 0.0
     stats = loader.stats()
-    ordered = stats.view.ordered
-    judged = verdict(summary, stats.workers, stats.ahead, ordered, copy_seconds=copy_seconds)
+    now = (stats.workers, stats.ahead, stats.view.ordered)
+    judged = verdict(summary, *now, copy_seconds=copy_seconds, undivided=stats.undivided)
     found = figures(runs, summary, judged)
     lost = 1 - found.utilisation.value - found.utilisation.plus_minus
     if judged.kind == "fed" and lost > MODERATELY and upload_seconds(records) > found.quiet_seconds:

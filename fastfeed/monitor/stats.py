@@ -110,6 +110,8 @@ class Stats:
         cure; "" if none does, or nobody can say yet. Needs ten seconds at least.
     cache : CacheUse or None
         What a cache holds, and how often it could help.
+    undivided : bool
+        The source is one stream, which one worker makes, whatever their number.
     """
 
     batches: int
@@ -133,6 +135,7 @@ class Stats:
     advice: str = ""
     growing: str = ""
     cache: CacheUse | None = None
+    undivided: bool = False
 
     @cached_property
     def records(self) -> Records:
@@ -150,7 +153,8 @@ class Stats:
         one line.
         """
         startup = startup_wait(self.records, self.batches, self.workers)
-        found = verdict(self.summary, self.workers, self.ahead, self.view.ordered, startup)
+        now = (self.workers, self.ahead, self.view.ordered)
+        found = verdict(self.summary, *now, startup, undivided=self.undivided)
         return replace(found, text=f"{found.text}; {self.advice}") if self.advice else found
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:

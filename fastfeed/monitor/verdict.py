@@ -80,6 +80,7 @@ def verdict(
     ordered: bool = True,
     startup_seconds: float = 0.0,
     copy_seconds: float = 0.0,
+    undivided: bool = False,
 ) -> Verdict:
     """Judge a window of batches.
 
@@ -96,6 +97,8 @@ def verdict(
         `startup_wait`.
     copy_seconds : float
         That a copy of one batch's arrays takes, where it was measured.
+    undivided : bool
+        The source is one stream: more than one worker would have nothing to do.
 
     Returns
     -------
@@ -117,9 +120,13 @@ def verdict(
         if ordered:
             enough = look_ahead(made, summary.step_mean_seconds, makers)
         far = max(ahead, enough)
+    text = _SENTENCES[kind]
+    if undivided and kind in ("workers", "copy"):
+        needed, far = 1, ahead
+        text = _one_maker if workers else _workers
     return Verdict(
         kind,
-        _SENTENCES[kind](summary, (workers, ahead), (needed, far)),
+        text(summary, (workers, ahead), (needed, far)),
         needed,
         far,
         summary.wait_ratio,
@@ -222,6 +229,13 @@ def _workers(summary: Summary, now: Pair, needed: Pair) -> str:
     by = "the calling thread makes them, " if not now[0] else ""
     queue = f" with max_queue_size={far}" if now[0] and now[1] < far <= MOST_AHEAD else ""
     return f"{parts(summary)}; {by}{count(number, 'worker')} would do{queue}"
+
+
+def _one_maker(summary: Summary, now: Pair, needed: Pair) -> str:
+    return (
+        f"{parts(summary)}; a stream has one maker: divide the generator function (shard, "
+        "num_shards), or leave its heavy part to the map of fastfeed.generator"
+    )
 
 
 def _copy(summary: Summary, now: Pair, needed: Pair) -> str:

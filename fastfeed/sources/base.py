@@ -168,6 +168,8 @@ class Source(ABC):
         An item can be made again after the death of the worker that had it in hand.
     shards : int or None
         None: any worker makes any item. n: worker k of n has its own stream.
+    undivided : bool
+        It is one stream, and cannot be more.
     hooks_epochs : bool
         `start_epoch` must be called between two epochs, after every item of the first is made.
     divisible : bool
@@ -179,6 +181,7 @@ class Source(ABC):
 
     repeatable = True
     shards: int | None = None
+    undivided = False
     hooks_epochs = False
     divisible = False
     slow = False

@@ -32,6 +32,7 @@ class StreamSource(Source):
 
     repeatable = False
     shards: int | None = 1
+    undivided = True
 
     def __init__(self, name: str, batch_size: int | None, drop_last: bool) -> None:
         self._name = name
@@ -87,7 +88,8 @@ class GeneratorSource(StreamSource):
         super().__init__(getattr(function, "__name__", "generator"), batch_size, drop_last)
         self.function = function
         most = getattr(function, "max_shards", workers * rank.world) // rank.world
-        self.shards = max(1, min(workers, most)) if is_divisible(function) else 1
+        self.undivided = not is_divisible(function)
+        self.shards = 1 if self.undivided else max(1, min(workers, most))
         self._ranks = rank
         self._shard = 0
         self._epoch: int | None = None

@@ -381,3 +381,12 @@ def test_names_are_what_people_call_things() -> None:
     names = ["inner", "len", "Set", "Set", "Set.load", "Set.load", "partial", "<lambda>"]
     assert [name_of(value) for value in values] == names
     assert name_of(fastfeed.files.webdataset([__file__], ["py"])) == "webdataset"
+
+
+def test_stats_know_what_only_one_worker_can_make() -> None:
+    def parts(shard: int, num_shards: int) -> Iterator[int]:
+        yield from range(shard, 9, num_shards)
+
+    for source, undivided in ((lambda: iter([1]), True), (iter([1]), True), (parts, False)):
+        with fastfeed.Loader(source, workers=0) as loader:
+            assert loader.stats().undivided is undivided

@@ -104,6 +104,16 @@ def test_the_calling_thread_as_the_only_worker():
     assert str(found).endswith("the calling thread makes them, 5 workers would do")
 
 
+def test_a_stream_has_one_maker():
+    found = judged([38.0] * 300, 10.0, workers=1, ahead=10, undivided=True)
+    assert (found.kind, found.workers_needed, found.ahead_needed) == ("workers", 1, 10)
+    assert "a stream has one maker: divide the generator function" in str(found)
+    records = summarise(simulated([38.0] * 300, 10.0, 1, 1))
+    found = verdict(records, workers=0, ahead=0, undivided=True)
+    assert str(found).endswith("the calling thread makes them, 1 worker would do")
+    assert judged([5.0] * 300, 10.0, workers=1, ahead=10, undivided=True).kind == "fed"
+
+
 def test_only_the_start_is_slow():
     records = simulated([1000.0] + [5.0] * 100, 10.0, workers=2, ahead=10)
     startup = startup_wait(records, batches=len(records), workers=2)
