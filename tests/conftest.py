@@ -6,6 +6,7 @@ Everything that can block is under a watchdog (pytest-timeout, which prints all 
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,11 @@ from leftovers import eventually, open_descriptors, worker_pids
 from script_process import ScriptProcess
 
 from fastfeed import _core
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, as do all that tests start: a shell's background commands begin without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
