@@ -122,8 +122,9 @@ def test_memory_is_flat_over_20_epochs(kind: str) -> None:
             for _ in loader:
                 pass
             after.append(tree_bytes())
-    # A page lost with each batch would be 4 MiB.
-    assert max(after[10:]) - max(after[2:6]) < MIB, [size // 1024 for size in after]
+    # A page lost with each batch would be 4 MiB from the one to the other. The first epochs fill
+    # what is used again, the more of it the more there was before in this process.
+    assert max(after[15:]) - max(after[5:8]) < MIB, [size // 1024 for size in after]
 
 
 @pytest.fixture
