@@ -79,10 +79,10 @@ def known() -> TuneResult:
 
 def test_work_that_waits_gets_the_workers_that_it_needs(known: TuneResult) -> None:
     assert known.ended in (Ended.DONE, Ended.OUT_OF_TIME), known.error  # others keep cores busy
-    # 10 ms by 6 ms, and headroom; one, if there was no time to compare
-    assert known.workers in (2, 3) or known.ended is Ended.OUT_OF_TIME
+    # 10 ms by 6 ms, and headroom: 2 or 3, and more where others keep cores busy
+    assert 2 <= known.workers <= 6 or known.ended is Ended.OUT_OF_TIME
     assert known.workers + 1 <= known.max_queue_size < 40
-    assert known.needed_workers in (2, 3)
+    assert known.needed_workers is not None and 2 <= known.needed_workers <= 6
     assert known.step is not None and known.step.median >= 0.006
     assert [point.workers for point in known.points][:2] == [1, 2]
     assert all(point.make_mean_seconds >= 0.01 for point in known.points)
