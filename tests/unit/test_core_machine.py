@@ -66,7 +66,7 @@ class RingMachine(RuleBasedStateMachine):
         self.segment = _core.Segment(fd, STRIDE, SLOTS)
         self.memory = _core.Mapping(fd)
         os.close(fd)
-        self.posted = 0
+        self.posted = self.withdrawn = 0
         self.tickets: dict[int, Ticket] = {}
         self.kept: list[tuple[int, list[Any], np.ndarray]] = []  # slot, its users, contents
         self.stopped: set[int] = set()
@@ -104,7 +104,7 @@ class RingMachine(RuleBasedStateMachine):
     @rule(ordered=st.booleans(), drop=RARELY, wait=st.booleans())
     def take(self, ordered: bool, drop: bool, wait: bool) -> None:
         candidates = list(self.tickets.values())[: 1 if ordered else None]
-        expected = next((ticket for ticket in candidates if ticket.state == "ready"), None)
+        expected = next(filter(self.may_be_taken, candidates), None)
         take = self.ring.take_wait if wait else self.ring.take
         batch = take(ordered, timeout_ns=0) if wait else take(ordered)
         if expected is None:
@@ -126,10 +126,17 @@ class RingMachine(RuleBasedStateMachine):
         else:
             self.segment.release(expected.slot)
 
+    def may_be_taken(self, ticket: Ticket) -> bool:
+        """It is ready, and overtakes none of an earlier epoch that was not withdrawn."""
+        passed = range(self.withdrawn, ticket.sequence)
+        epochs = [self.tickets[other].epoch for other in passed if other in self.tickets]
+        return ticket.state == "ready" and ticket.epoch <= min(epochs, default=ticket.epoch)
+
     @rule()
     def cancel(self) -> None:
         waiting = self.in_state("open")
         assert self.ring.cancel() == len(waiting)
+        self.withdrawn = self.posted
         for ticket in waiting:
             ticket.state, ticket.owner = "ready", NO_WORKER
             ticket.result = (CANCELLED, 0, 0, False)
