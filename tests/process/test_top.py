@@ -118,6 +118,8 @@ def job(folder: Path, text: str) -> Iterator[Script]:
 def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The process of SLOW_ITEM."""
     with job(tmp_path_factory.mktemp("stuck"), SLOW_ITEM) as script:
+        (view,) = views_of(script.process.pid)
+        assert eventually(lambda: view.totals().ready == 9)  # the other worker has nothing to do
         yield script.process.pid
 
 
