@@ -67,6 +67,7 @@ def a_real_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def a_simulated_one(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     """The driver of tests/simulated, beginning anew."""
     driver: Gpu = request.getfixturevalue("driver")
+    devices, segments = _core.devices_alive(), _core.segments_alive()  # of a test that failed
     driver.reset(seed=sum(request.node.name.encode()))
     monkeypatch.setenv("FASTFEED_CUDA_LIBRARY", str(LIBRARY))
     monkeypatch.setitem(
@@ -78,7 +79,7 @@ def a_simulated_one(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[G
     gc.collect()
     assert driver.forgiven or driver.violations() == []
     # A thread that was in the middle of an item at the end drops its segment with that item.
-    assert eventually(lambda: (_core.devices_alive(), _core.segments_alive()) == (0, 0)), (
-        f"{_core.devices_alive()} devices and pools, {_core.segments_alive()} segments"
-    )
+    assert eventually(
+        lambda: _core.devices_alive() <= devices and _core.segments_alive() <= segments
+    ), f"{_core.devices_alive()} devices and pools, {_core.segments_alive()} segments"
     assert driver.live() == 0
