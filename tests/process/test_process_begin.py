@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leftovers import open_descriptors, worker_pids
+from leftovers import eventually, open_descriptors, worker_pids
 from process_sources import Batches
 
 from fastfeed import Loader
@@ -61,5 +61,5 @@ def check_interrupted(step: Any, make: Callable[[], Loader]) -> None:
             make()
     finally:
         sys.setprofile(None)
-    assert open_descriptors() == before
-    assert not worker_pids()
+    assert open_descriptors() <= before  # earlier tests may still let go of some
+    assert eventually(lambda: not worker_pids())

@@ -190,7 +190,7 @@ def test_an_alarm_while_a_loader_is_closed_comes_when_it_is(monkeypatch):
         next(iter(loader))
         with pytest.raises(Rang):
             loader.close()
-        assert worker_pids() == []
+        assert eventually(lambda: not worker_pids())
     finally:
         signal.signal(signal.SIGALRM, before)
 
