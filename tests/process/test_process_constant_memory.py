@@ -57,9 +57,10 @@ class Paths:
 
 
 def private_bytes(paths: Any) -> int:
-    """Return what the workers have of their own, all together, when they have read the paths."""
+    """Return what the workers have of their own, all together, when each has read the paths."""
     with Loader(Paths(paths), workers=3) as loader:
-        assert [int(batch[0]) for batch in loader] == [len(paths)] * 4
+        while not all(worker.batches for worker in loader._view().workers()):
+            assert [int(batch[0]) for batch in loader] == [len(paths)] * 4
         return sum(memory_of(pid, "Anonymous") for pid in worker_pids())
 
 
