@@ -143,12 +143,11 @@ static void advance_head(ff_ring *ring, uint64_t head, uint64_t tail) {
 
 /* Without order too no batch overtakes one of an earlier epoch: nobody wants it yet, and on a device
  * it would lie where the other one has to go. Those that were withdrawn nobody waits for. */
-static bool find_finished(const ff_ring *ring, bool ordered, uint64_t *sequence) {
-  uint64_t tail = ff_load_relaxed64(&ring->header->tail), word;
-  uint64_t withdrawn = ff_load_relaxed64(&ring->header->withdrawn);
-  uint64_t s = ff_load_relaxed64(&ring->header->head);
+static bool find_finished(const ff_ring *ring, bool ordered, uint64_t head, uint64_t tail,
+                          uint64_t *sequence) {
+  uint64_t withdrawn = ff_load_relaxed64(&ring->header->withdrawn), word;
   uint32_t epoch = UINT32_MAX; /* of the batches passed */
-  while (s != tail) {
+  for (uint64_t s = head; s != tail;) {
     bool ready = is_ready(ring, s, &word);
     const ff_ticket *ticket = &entry_at(ring, s)->ticket;
     *sequence = s;
@@ -209,7 +208,7 @@ int ff_ring_take(ff_ring *ring, bool ordered, ff_batch *batch) {
   uint64_t tail = ff_load_acquire64(&ring->header->tail); /* SYNC tail: acquire */
   uint64_t sequence;
   ff_batch part;
-  if (!find_finished(ring, ordered, &sequence)) return -EAGAIN;
+  if (!find_finished(ring, ordered, head, tail, &sequence)) return -EAGAIN;
   uint32_t parts = entry_at(ring, sequence)->ticket.parts;
   bool one_piece = parts > 1 && is_one_piece(ring, sequence, &entry_at(ring, sequence)->ticket);
   take_entry(ring, sequence, batch);

@@ -10,7 +10,7 @@ from fastfeed.errors import ArgumentError, SourceError
 FilePath = str | os.PathLike[str]
 
 
-def existing(path: str | os.PathLike[str]) -> str:
+def existing(path: FilePath) -> str:
     """Return the absolute path of a file or folder: workers may run in another folder.
 
     Raises

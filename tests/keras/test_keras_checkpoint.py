@@ -211,6 +211,17 @@ def killing(callback, batch, logs=None):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def trained_by_keras(model, data, epochs, callbacks):
+    """Call Keras's own fit, which `EndAfter` may end; return the numbers of its batches."""
+    try:
+        model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+    except Ended:
+        pass
+    finally:
+        data.close()
+    return model.trained
+
+
 @on_tensorflow
 def test_keras_own_fit_trains_on_one_batch_after_the_last(tmp_path):
     def fit(end=None):
@@ -220,13 +231,7 @@ def test_keras_own_fit_trains_on_one_batch_after_the_last(tmp_path):
             checkpoint = LoaderCheckpoint(tmp_path / "data.json", data, save_freq=LENGTH)
             backup = keras.callbacks.BackupAndRestore(tmp_path / "model", save_freq=LENGTH)
             callbacks = [checkpoint, backup, *([EndAfter(end)] if end else [])]
-            try:
-                model.fit(data, epochs=2, verbose=0, callbacks=callbacks)
-            except Ended:
-                pass
-            finally:
-                data.close()
-        return model.trained
+            return trained_by_keras(model, data, 2, callbacks)
 
     assert len(fit(LENGTH * 2)) == LENGTH * 2
     assert fit() == [0]
@@ -244,13 +249,7 @@ def test_with_keras_own_fit_and_weights_that_are_loaded_by_hand(tmp_path):
                     keras.callbacks.ModelCheckpoint(path, save_weights_only=True, save_freq=2)
                 )
                 callbacks.append(EndAfter(end))
-            try:
-                model.fit(data, epochs=1, verbose=0, callbacks=callbacks)
-            except Ended:
-                pass
-            finally:
-                data.close()
-        return model.trained
+            return trained_by_keras(model, data, 1, callbacks)
 
     first = run(built(), 5)
     for saved in (4, 2):  # the last one, and one before

@@ -10,6 +10,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from fastfeed.errors import ArgumentError
+from fastfeed.workers.forkserver import LIGHT_KERAS
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,8 @@ class LoaderKind:
         return f"not installed (pip install {self.pip})"
 
 
-KERAS = (("KERAS_BACKEND", "numpy"),) if importlib.util.find_spec("jax") else ()
-"""Its enqueuers are the same on all backends; this one starts no threads before workers fork, and
-borrows from JAX."""
+KERAS = tuple(LIGHT_KERAS.items())
+"""Its enqueuers are the same on all backends; this one starts no threads before workers fork."""
 
 LOADERS = (
     LoaderKind("fastfeed-fill", "fastfeed_loader", "fill"),
